@@ -1,0 +1,42 @@
+//go:build !linux || !(amd64 || arm64)
+
+package sys
+
+import (
+	"errors"
+	"syscall"
+	"time"
+)
+
+const CanRestart = false
+
+// Regs has no registers here.
+type Regs struct{}
+
+var interrupted map[int]Call
+
+func Seize(int, int) error                  { return errors.ErrUnsupported }
+func Interrupt(int) error                   { return errors.ErrUnsupported }
+func Cont(int, syscall.Signal) error        { return errors.ErrUnsupported }
+func Listen(int) error                      { return errors.ErrUnsupported }
+func Detach(int, syscall.Signal) error      { return errors.ErrUnsupported }
+func EventMessage(int) (int, error)         { return 0, errors.ErrUnsupported }
+func GetSiginfo(int, *Siginfo) error        { return errors.ErrUnsupported }
+func SetSiginfo(int, *Siginfo) error        { return errors.ErrUnsupported }
+func GetRegs(int, *Regs) error              { return errors.ErrUnsupported }
+func SetRegs(int, *Regs) error              { return errors.ErrUnsupported }
+func GetFrame(int) (Frame, error)           { return Frame{Nr: -1}, errors.ErrUnsupported }
+func Result(int) (int64, error)             { return 0, errors.ErrUnsupported }
+func SetResult(int, int64) error            { return errors.ErrUnsupported }
+func Restart(int) error                     { return errors.ErrUnsupported }
+func Look(int, bool) (WaitStatus, error)    { return WaitStatus{}, errors.ErrUnsupported }
+func Reap(int) (WaitStatus, error)          { return WaitStatus{}, errors.ErrUnsupported }
+func HasChildren() bool                     { return false }
+func QuietChildren() error                  { return errors.ErrUnsupported }
+func MakeInterrupting(syscall.Signal) error { return errors.ErrUnsupported }
+func Kill(int, syscall.Signal) error        { return errors.ErrUnsupported }
+func Gettid() int                           { return 0 }
+func ReadMemory(int, uint64, []byte) error  { return errors.ErrUnsupported }
+func SocketTimeout(int, int, int, bool) (time.Duration, error) {
+	return 0, errors.ErrUnsupported
+}

@@ -1,0 +1,74 @@
+//go:build linux && (amd64 || arm64)
+
+package sys
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// sigaction is the kernel's struct sigaction on amd64 and arm64.
+type sigaction struct {
+	handler  uintptr
+	flags    uint64
+	restorer uintptr
+	mask     uint64
+}
+
+const (
+	saNoCldStop = 0x00000001
+	saRestart   = 0x10000000
+)
+
+func rtSigaction(sig syscall.Signal, act, old *sigaction) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig),
+		uintptr(unsafe.Pointer(act)), uintptr(unsafe.Pointer(old)), unsafe.Sizeof(old.mask), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// changeFlags changes the flags of the present action for sig and nothing
+// else of it. Handlers are the process's: whoever installs one at the same
+// time (os/signal) can win or lose against us; the last one stays.
+func changeFlags(sig syscall.Signal, set, clear uint64) error {
+	var a sigaction
+	if err := rtSigaction(sig, nil, &a); err != nil {
+		return err
+	}
+	flags := a.flags&^clear | set
+	if flags == a.flags {
+		return nil
+	}
+	a.flags = flags
+	return rtSigaction(sig, &a, nil)
+}
+
+// QuietChildren adds SA_NOCLDSTOP to the action of SIGCHLD: Go's runtime
+// installs a handler, each ptrace stop sends the signal, and running the
+// handler costs half as much again as the stop. Exits are still signalled,
+// and waits are woken as ever (kernel/signal.c, do_notify_parent_cldstop).
+func QuietChildren() error { return changeFlags(unix.SIGCHLD, saNoCldStop, 0) }
+
+// MakeInterrupting removes SA_RESTART from the action of sig, so that it makes
+// a blocked waitid(2) return EINTR, and unblocks sig in the calling thread.
+func MakeInterrupting(sig syscall.Signal) error {
+	if err := changeFlags(sig, 0, saRestart); err != nil {
+		return err
+	}
+	var set unix.Sigset_t
+	set.Val[(sig-1)/64] |= 1 << (uint(sig-1) % 64)
+	return unix.PthreadSigmask(unix.SIG_UNBLOCK, &set, nil)
+}
+
+// Kill sends sig to the thread tid of this process (tgkill(2)); ESRCH says
+// that the thread has gone. With signal 0 it only asks.
+func Kill(tid int, sig syscall.Signal) error {
+	return unix.Tgkill(unix.Getpid(), tid, sig)
+}
+
+// Gettid answers the id of the calling thread.
+func Gettid() int { return unix.Gettid() }
