@@ -1,0 +1,286 @@
+package attacher
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"massattach/threadset"
+)
+
+// handle reacts to a report, and is the only place that does. It says whether
+// a tracee whose stop was awaited has stopped, or ended.
+func (t *tracer) handle(s Stop) (settled bool) {
+	if _, ok := t.shard.Get(s.TID); !ok {
+		// A thread that execs takes the leader's id, and stays ours.
+		t.adopt(s.TID)
+	}
+	switch s.Kind {
+	case Exited, Killed:
+		t.ended(s)
+		return true
+	case StopSignal:
+		return t.signal(s)
+	case StopGroup:
+		return t.groupStop(s)
+	case StopExec:
+		return t.exec(s)
+	case StopTrap:
+		return t.trap(s)
+	default:
+		// A stop that was not asked for by an option of ours.
+		if t.decide(s) == Hold {
+			return t.hold(s)
+		}
+		t.resume(s, 0)
+		return false
+	}
+}
+
+// signal passes a signal on that is about to be delivered. The stop is only
+// looked at: a tracer that dies after it has reaped a signal-delivery-stop
+// takes the signal with it, one that has looked does not.
+func (t *tracer) signal(s Stop) bool {
+	var start time.Time
+	if t.s.trace.Forwarded != nil {
+		start = t.s.now()
+	}
+	verdict := t.decide(s)
+	n := t.notes[s.TID]
+	if verdict != Drop {
+		t.repair(s, n)
+	}
+	if n != nil && n.letGo {
+		t.detach(s)
+		return true
+	}
+	if verdict == Hold || n != nil && n.asked {
+		// Never held here: unreaped it would hide each other stop of this
+		// tracer from a wait for any, reaped our death would lose the signal.
+		// It goes on to the next stop, which this asks for. An INTERRUPT that
+		// came before this stop was cleared by it, one that came after is
+		// still to be answered (kernel/signal.c, ptrace_stop: any trap clears
+		// JOBCTL_TRAP_STOP): asked again, one stop is sure to come.
+		if t.k.Interrupt(s.TID) == nil {
+			t.note(s.TID).asked = true
+		}
+	}
+	if verdict == Drop {
+		t.resume(s, 0)
+		return false
+	}
+	t.resume(s, s.Signal)
+	t.s.stats.signals.Add(1)
+	t.s.publish(Event{Kind: EventSignal, TID: s.TID, Signal: s.Signal})
+	if !start.IsZero() {
+		t.delays = append(t.delays, t.s.now().Sub(start))
+	}
+	return false
+}
+
+// trap handles an event-stop that is no group-stop: the answer to an INTERRUPT
+// of ours, or the trap that a SIGCONT sends to every seized thread, also when
+// nothing was stopped.
+func (t *tracer) trap(s Stop) bool {
+	t.repair(s, t.notes[s.TID])
+	n := t.notes[s.TID]
+	passed := threadset.Passed
+	if n != nil {
+		if n.asked {
+			passed = threadset.Resumed
+		}
+		n.asked = false
+		if n.job {
+			n.job = false
+			passed = threadset.Continued
+			t.shard.SetJobStopped(s.TID, false)
+			t.s.continued(s.TID)
+		}
+		if n.letGo {
+			t.detach(s)
+			return true
+		}
+	}
+	if t.decide(s) == Hold {
+		return t.hold(s)
+	}
+	t.resume(s, 0)
+	if n != nil {
+		t.move(s.TID, passed)
+		t.forget(s.TID, n)
+	}
+	return false
+}
+
+// groupStop leaves the thread of a process that is being stopped stopped, as
+// its parent believes it to be: a CONT would run it.
+func (t *tracer) groupStop(s Stop) bool {
+	n := t.note(s.TID)
+	n.asked = false
+	if !n.job {
+		n.job = true
+		t.shard.SetJobStopped(s.TID, true)
+		t.s.stopped(s)
+	}
+	if n.letGo {
+		t.detach(s)
+		return true
+	}
+	if t.decide(s) == Hold {
+		return t.hold(s)
+	}
+	t.resume(s, 0)
+	return false
+}
+
+// exec follows a thread into a new image. The report is reaped first: until
+// then every request on the thread answers ESRCH (kernel/ptrace.c,
+// looks_like_a_spurious_pid, Linux 5.13), and looking and continuing would
+// never end.
+func (t *tracer) exec(s Stop) bool {
+	if _, err := t.k.Reap(s.TID); err != nil {
+		return false
+	}
+	if old, err := t.k.EventMessage(s.TID); err == nil && old != s.TID {
+		// All others are gone, and it has the leader's id now.
+		_ = t.s.set.Rename(old, s.TID, t.shard)
+		delete(t.notes, old)
+		t.s.publish(Event{Kind: EventExec, TID: s.TID, OldTID: old})
+	} else {
+		t.s.publish(Event{Kind: EventExec, TID: s.TID, OldTID: s.TID})
+	}
+	delete(t.notes, s.TID)
+	t.s.stats.execs.Add(1)
+	if t.decide(s) == Hold {
+		t.note(s.TID).held = s
+		t.move(s.TID, threadset.Stopped)
+		return true
+	}
+	t.resume(s, 0)
+	return false
+}
+
+// hold keeps a stopped tracee. Its stop is reaped, or it would be reported for
+// ever; a held tracee runs on when we die.
+func (t *tracer) hold(s Stop) bool {
+	if _, err := t.k.Reap(s.TID); err != nil {
+		return false
+	}
+	t.note(s.TID).held = s
+	t.move(s.TID, threadset.Stopped)
+	return true
+}
+
+// ended buries a tracee. Until its tracer reaps it an exited thread keeps its
+// id, and its process can neither exec nor be waited for.
+func (t *tracer) ended(s Stop) {
+	if t.s.ownChild && s.TID == t.s.pid {
+		// The leader of a child of this process: its status belongs to the
+		// parent, which would get ECHILD. It is the last of its process
+		// (kernel/exit.c, delay_group_leader), so this tracer is done; by its
+		// end it hands the report on.
+		t.quit, t.idle = true, true
+	} else {
+		// An error says that somebody else has taken the report: it has
+		// ended all the same.
+		_, _ = t.k.Reap(s.TID)
+	}
+	delete(t.notes, s.TID)
+	t.move(s.TID, threadset.Ended)
+	t.load.Add(-1)
+	t.s.stats.exits.Add(1)
+	t.s.publish(Event{Kind: EventExit, TID: s.TID, Code: s.Code, Signal: s.Signal})
+	if t.shard.Live() == 0 {
+		t.s.probeEnd()
+	}
+}
+
+// resume lets a stopped tracee go on as its stop asks for.
+func (t *tracer) resume(s Stop, sig syscall.Signal) {
+	err := t.resumeOnce(s, sig)
+	if !errors.Is(err, syscall.ESRCH) {
+		return
+	}
+	// It was killed meanwhile, and its exit comes next. But should the same
+	// stop still be there, no request will ever be heard before it is reaped.
+	ws, err := t.k.Look(s.TID, false)
+	if err != nil || ws.TID == 0 || decode(ws).Kind.Ended() {
+		return
+	}
+	if _, err := t.k.Reap(s.TID); err == nil {
+		_ = t.resumeOnce(s, sig)
+	}
+}
+
+func (t *tracer) resumeOnce(s Stop, sig syscall.Signal) error {
+	if s.Kind != StopGroup {
+		return t.k.Cont(s.TID, sig)
+	}
+	err := t.k.Listen(s.TID)
+	if err != nil {
+		return err
+	}
+	t.move(s.TID, threadset.Listened)
+	return nil
+}
+
+// detach lets go of a stopped tracee that isn't the target's.
+func (t *tracer) detach(s Stop) {
+	sig := syscall.Signal(0)
+	if s.Kind == StopSignal {
+		sig = s.Signal
+	}
+	if err := t.k.Detach(s.TID, sig); errors.Is(err, syscall.ESRCH) {
+		return // its exit comes next
+	}
+	delete(t.notes, s.TID)
+	t.load.Add(-1)
+	t.move(s.TID, threadset.LetGo)
+}
+
+// adopt takes a tracee on that no record knows.
+func (t *tracer) adopt(tid int) {
+	t.shard.Found([]int{tid}, true)
+	t.shard.Apply([]int{tid}, threadset.Seized)
+	t.load.Add(1)
+}
+
+// forget drops what is remembered of a tracee that runs again, when there is
+// nothing to remember.
+func (t *tracer) forget(tid int, n *note) {
+	if n != nil && *n == (note{}) {
+		delete(t.notes, tid)
+	}
+}
+
+// forgetAll ends the records of a tracer that owns nobody.
+func (t *tracer) forgetAll() {
+	var gone []int
+	for th := range t.shard.All() {
+		if th.Phase.Alive() && th.Phase != threadset.Found {
+			gone = append(gone, th.TID)
+		}
+	}
+	t.shard.Apply(gone, threadset.Ended)
+	t.load.Add(-int32(len(gone)))
+	clear(t.notes)
+	t.s.probeEnd()
+}
+
+// move moves the phase of a tracee. A move that the table forbids would be a
+// mistake of this package's and none of the target's: it is counted, and the
+// thread runs on all the same.
+func (t *tracer) move(tid int, e threadset.Event) {
+	if _, err := t.shard.Move(tid, e); err != nil {
+		t.s.stats.impossible.Add(1)
+	}
+}
+
+// decide asks the arbiter.
+func (t *tracer) decide(s Stop) Verdict {
+	a := t.s.arbiter.Load()
+	if a == nil || t.quit {
+		return Pass
+	}
+	return (*a).Decide(s.TID, s)
+}

@@ -1,0 +1,94 @@
+package attacher
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"massattach/internal/sys"
+)
+
+// Kernel is what the package asks of Linux as a tracer. [Linux] is the real
+// one; package attachertest has a fake that tests and simulations drive.
+type Kernel interface {
+	// Tracer binds the calling goroutine's OS thread, which must be locked,
+	// as a tracer. ErrUnfit: this thread can't be one, another can.
+	Tracer() (Tracer, error)
+}
+
+// ErrUnfit is answered by [Kernel.Tracer] on a thread that must not become a
+// tracer: the process's main thread, which Go parks instead of ending, so that
+// it would never let its tracees go; and a thread that has children of its
+// own, whose exits would be reported to the tracer for ever.
+var ErrUnfit = errors.New("thread is unfit to be a tracer")
+
+// Tracer is one tracer thread. Its methods are called on that thread alone,
+// unless they say otherwise, and tid is one of its tracees. Errors are the
+// errnos of ptrace(2) and waitid(2): ESRCH for a thread that is gone, belongs
+// to another tracer, or is not stopped when it must be.
+type Tracer interface {
+	// ID is the id of the tracer's thread: the TracerPid of its tracees.
+	ID() int
+
+	// Seize makes tid a tracee without stopping it (PTRACE_SEIZE). It may
+	// sleep for as long as the target execs.
+	Seize(tid int, options int) error
+	// Interrupt asks a tracee to stop (PTRACE_INTERRUPT).
+	Interrupt(tid int) error
+	// Cont resumes a stopped tracee and delivers sig unless it is 0.
+	Cont(tid int, sig syscall.Signal) error
+	// Listen leaves a tracee in group-stop until the stop ends.
+	Listen(tid int) error
+	// Detach lets a stopped tracee go and delivers sig unless it is 0.
+	Detach(tid int, sig syscall.Signal) error
+
+	// Look answers a stop or an exit of tid, or of any tracee when tid is 0,
+	// and leaves it there (waitid with WNOWAIT). With block it sleeps until
+	// there is one, or until Ring: EINTR. Otherwise TID 0 means none.
+	// ECHILD: the tracer has no tracees, or tid is none of them.
+	Look(tid int, block bool) (WaitStatus, error)
+	// Reap is a Look that takes the report away and never sleeps.
+	Reap(tid int) (WaitStatus, error)
+
+	// EventMessage reads the message of a PTRACE_EVENT stop.
+	EventMessage(tid int) (int, error)
+	// Siginfo and SetSiginfo read and write the siginfo of a stop.
+	Siginfo(tid int, si *Siginfo) error
+	SetSiginfo(tid int, si *Siginfo) error
+	// Regs and SetRegs read and write the registers of a stopped tracee.
+	Regs(tid int, r *Regs) error
+	SetRegs(tid int, r *Regs) error
+
+	// Result reads the result register of a stopped tracee and SetResult
+	// writes it, and no other.
+	Result(tid int) (int64, error)
+	SetResult(tid int, v int64) error
+	// Frame reads what the registers say of the call that a tracee leaves.
+	Frame(tid int) (Frame, error)
+	// Restart lets the call that a stopped tracee leaves with EINTR begin
+	// anew, unless a handler runs first.
+	Restart(tid int) error
+	// ReadMemory reads the target's memory at addr.
+	ReadMemory(tid int, addr uint64, buf []byte) error
+	// SocketTimeout reads SO_RCVTIMEO, or SO_SNDTIMEO with send, of a socket
+	// of the process pid; 0 is none.
+	SocketTimeout(pid, tid, fd int, send bool) (time.Duration, error)
+
+	// Ring makes a Look that sleeps answer EINTR. One that is about to sleep
+	// may miss it: ring again until the tracer has heard. Any thread may
+	// call it. ESRCH: the tracer thread has ended.
+	Ring() error
+	// Ended says that the tracer thread is gone and has let its tracees go.
+	// Any thread may call it.
+	Ended() bool
+	// Exit is the tracer's last call before its thread ends.
+	Exit()
+}
+
+// The kernel's structures, as package sys has them.
+type (
+	WaitStatus = sys.WaitStatus
+	Siginfo    = sys.Siginfo
+	Regs       = sys.Regs
+	Frame      = sys.Frame
+)

@@ -1,0 +1,13 @@
+//go:build !linux || !(amd64 || arm64)
+
+package attacher
+
+import "errors"
+
+// Linux is the kernel that the program runs on; on this system its tracers
+// answer errors.ErrUnsupported.
+var Linux Kernel = linux{}
+
+type linux struct{}
+
+func (linux) Tracer() (Tracer, error) { return nil, errors.ErrUnsupported }

@@ -1,0 +1,221 @@
+package attacher_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"massattach/attacher"
+	"massattach/internal/target"
+	"massattach/procfs"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) {
+	target.Main()
+	threads := taskCount("self")
+	code := m.Run()
+	if code == 0 {
+		if err := leftBehind(threads); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// leftBehind looks for tracees, goroutines and threads that outlived the tests
+// and answers nil when there are none.
+func leftBehind(threads int) error {
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		err := lookBehind(threads)
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func lookBehind(threads int) error {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	if strings.Contains(string(stacks), "attacher.(*") {
+		return fmt.Errorf("a goroutine of the attacher is left behind:\n%s", stacks)
+	}
+	// Go keeps idle threads, but none for each tracer that there was.
+	if n := taskCount("self"); n > threads+40 {
+		return fmt.Errorf("%d threads are left of tests that began with %d", n, threads)
+	}
+	return nil
+}
+
+// campaign says whether the full sizes are asked for.
+func campaign() bool { return os.Getenv("MASSATTACH_CAMPAIGN") != "" }
+
+// size is small, or full in a campaign.
+func size(small, full int) int {
+	if campaign() {
+		return full
+	}
+	return small
+}
+
+// need skips, or fails where everything is to be there.
+func need(t testing.TB, ok bool, reason string) {
+	t.Helper()
+	if ok {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
+}
+
+func needRoot(t testing.TB) { t.Helper(); need(t, os.Getuid() == 0, "needs root") }
+
+// start runs a target until the test ends.
+func start(t testing.TB, s target.Spec) *target.Target {
+	t.Helper()
+	p, err := target.Start(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// attach attaches until the test ends.
+func attach(t testing.TB, pid int, o *attacher.Options) *attacher.Session {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s, err := attacher.Attach(ctx, pid, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func detach(t testing.TB, s *attacher.Session) attacher.Report {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatalf("detach: %v", err)
+	}
+	r := s.Report()
+	if !r.Detach.Confirmed {
+		t.Error("the detach was not confirmed")
+	}
+	return r
+}
+
+func account(t testing.TB, p *target.Target) target.Account {
+	t.Helper()
+	a, err := p.Account(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// undisturbed checks the target's own account.
+func undisturbed(t testing.TB, p *target.Target) {
+	t.Helper()
+	a := account(t, p)
+	if a.EINTR != 0 || a.Early != 0 {
+		t.Errorf("the target saw %d EINTR and %d early returns: %+v", a.EINTR, a.Early, a.Kinds)
+	}
+}
+
+// look is what /proc says of all threads of a process.
+type look struct {
+	threads int
+	states  map[byte]int
+	tracers map[int]int // threads by TracerPid
+	tids    []int
+}
+
+func (l look) traced() int { return l.threads - l.tracers[0] }
+
+func lookAt(t testing.TB, pid int) look {
+	t.Helper()
+	p, err := procfs.FS{}.Open(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	tids, err := p.AppendTIDs(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := look{states: make(map[byte]int), tracers: make(map[int]int), tids: tids}
+	for _, tid := range tids {
+		st, err := p.Status(tid)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.threads++
+		l.states[st.State]++
+		l.tracers[st.TracerPid]++
+	}
+	return l
+}
+
+// free checks that nobody is traced or stopped.
+func free(t testing.TB, pid int) {
+	t.Helper()
+	l := lookAt(t, pid)
+	if n := l.traced(); n != 0 {
+		t.Errorf("%d threads of %d are still traced", n, l.threads)
+	}
+	if n := l.states['t'] + l.states['T']; n != 0 {
+		t.Errorf("%d threads of %d are stopped", n, l.threads)
+	}
+}
+
+// eventually waits for a condition that must come to hold.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func taskCount(pid string) int {
+	entries, err := os.ReadDir("/proc/" + pid + "/task")
+	if err != nil {
+		return 0
+	}
+	return len(entries)
+}
+
+// tool finds a program of another package.
+func tool(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	need(t, err == nil, "needs "+name+" (Debian package "+name+")")
+	return path
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func tgkill(pid, tid int, sig syscall.Signal) error { return unix.Tgkill(pid, tid, sig) }

@@ -1,0 +1,107 @@
+package attacher
+
+import (
+	"fmt"
+	"time"
+)
+
+// Follow says how a session hears of the threads that are born while it is
+// attached.
+type Follow uint8
+
+const (
+	// FollowScan lists the threads again from time to time. Nothing is
+	// stopped; a newborn is free until the next listing, and for Settle.
+	FollowScan Follow = iota
+	// FollowNone attaches to the threads that there are, and to no other.
+	FollowNone
+)
+
+func (f Follow) String() string {
+	switch f {
+	case FollowScan:
+		return "scan"
+	case FollowNone:
+		return "none"
+	}
+	return fmt.Sprintf("follow(%d)", uint8(f))
+}
+
+// ParseFollow is the inverse of String.
+func ParseFollow(s string) (Follow, error) {
+	for _, f := range []Follow{FollowScan, FollowNone} {
+		if s == f.String() {
+			return f, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown follow mode %q", s)
+}
+
+// DefaultSettle is how long a newborn thread lives before it is worth a SEIZE
+// and a reap.
+const DefaultSettle = 10 * time.Millisecond
+
+// Options of [Attach]; nil is the zero value, and that the default.
+type Options struct {
+	// Follow says how newborn threads are heard of.
+	Follow Follow
+	// Settle is how long a newborn lives before it is seized, DefaultSettle
+	// when 0; negative: at once.
+	Settle time.Duration
+	// Stops are the events that tracees stop for: EventExit; an exec always
+	// stops. It is fixed for the session.
+	Stops EventMask
+	// Trace observes the session.
+	Trace *Trace
+	// KeepChildStops leaves this process's SIGCHLD as it is. Otherwise it
+	// gets SA_NOCLDSTOP: each ptrace stop sends a SIGCHLD, and Go's handler
+	// costs half as much as the stop. Who has os/signal notify it of
+	// *stopped* children wants it kept.
+	KeepChildStops bool
+
+	// Kernel and Proc are the system, [Linux] and [ProcFS] of the zero FS
+	// when nil.
+	Kernel Kernel
+	Proc   Proc
+}
+
+func (o *Options) withDefaults() Options {
+	var v Options
+	if o != nil {
+		v = *o
+	}
+	switch {
+	case v.Settle == 0:
+		v.Settle = DefaultSettle
+	case v.Settle < 0:
+		v.Settle = 0
+	}
+	if v.Kernel == nil {
+		v.Kernel = Linux
+	}
+	if v.Proc == nil {
+		v.Proc = ProcFS{}
+	}
+	if v.Trace == nil {
+		v.Trace = new(Trace)
+	}
+	return v
+}
+
+// Trace is a set of functions that observe a session. Each may be nil. They
+// are called for whole batches, from several goroutines at once, and must not
+// block: tracer threads call them. Slices are the callee's only during the
+// call.
+type Trace struct {
+	// Scanned is called after each pass over the list of threads.
+	Scanned func(threads int, took time.Duration)
+	// Seized is called with how long each SEIZE of a batch took.
+	Seized func(took []time.Duration)
+	// Attached is called once, when [Attach] succeeds.
+	Attached func(threads int, took time.Duration)
+	// Forwarded is called with how long signals stood still with us, from
+	// the report of a signal-delivery-stop to its delivery.
+	Forwarded func(took []time.Duration)
+	// Detached is called once, when the last tracer has ended.
+	Detached func(took time.Duration)
+}

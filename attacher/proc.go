@@ -1,0 +1,30 @@
+package attacher
+
+import (
+	"massattach/procfs"
+)
+
+// Proc is what the package reads of /proc; [procfs.FS] by [ProcFS], or a fake.
+type Proc interface {
+	// Open opens a process by its pid; an error that is fs.ErrNotExist says
+	// that there is none.
+	Open(pid int) (Process, error)
+	// LastPID moves whenever a thread or process is born anywhere.
+	LastPID() (int, error)
+}
+
+// Process is one process in /proc. Its methods may be called from several
+// threads, but for Chunks. A thread that is gone is fs.ErrNotExist.
+type Process interface {
+	// Chunks lists the threads once, handing over some at a time; the slice
+	// is the callee's again when yield returns.
+	Chunks(yield func(tids []int) error) error
+	// NumThreads is how many threads the process has now.
+	NumThreads() (int, error)
+	Status(tid int) (procfs.Status, error)
+	// Facts gathers what may explain why SEIZE refused tid.
+	Facts(tid int) (Facts, error)
+	// Select lists the threads that sel selects.
+	Select(sel procfs.Selection, dst []int) ([]int, error)
+	Close() error
+}

@@ -1,0 +1,156 @@
+package attacher
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"massattach/procfs"
+)
+
+// ProcFS is a mounted proc file system, as [Options.Proc] wants it.
+type ProcFS struct{ procfs.FS }
+
+// Open opens a process; an error that is fs.ErrNotExist says that there is
+// none, a *[procfs.NotLeaderError] that pid is a thread of another.
+func (p ProcFS) Open(pid int) (Process, error) {
+	process, err := p.FS.Open(pid)
+	if err != nil {
+		return nil, err
+	}
+	return &procProcess{Process: process, fs: p.FS}, nil
+}
+
+// LastPID moves whenever a thread or process is born in the reader's PID
+// namespace. Where p is the /proc of another one (a host's, mounted in a
+// container) that says nothing, and it answers errors.ErrUnsupported.
+func (p ProcFS) LastPID() (int, error) {
+	own, err := p.OwnNamespace()
+	if err != nil {
+		return 0, err
+	}
+	if !own {
+		return 0, errors.ErrUnsupported
+	}
+	return p.FS.LastPID()
+}
+
+type procProcess struct {
+	*procfs.Process
+	fs   procfs.FS
+	once sync.Once
+	us   procfs.Status // of our own main thread
+	yama int
+}
+
+// Facts reads what may explain why tid can't be seized. What can't be read is
+// as it would be if it stood in nobody's way.
+func (p *procProcess) Facts(tid int) (Facts, error) {
+	p.once.Do(p.readOurs)
+	st, err := p.Status(tid)
+	if err != nil {
+		return Facts{}, err
+	}
+	pid := p.PID()
+	f := Facts{
+		TID:          tid,
+		State:        st.State,
+		KernelThread: st.Kthread == 1,
+		Self:         pid == os.Getpid(),
+		TracesUs:     p.us.TracerPid != 0 && p.tgid(p.us.TracerPid) == pid,
+		TracerTID:    st.TracerPid,
+		UID:          st.Uid[0],
+		OurUID:       p.us.Uid[0],
+		SameUser:     sameUser(p.us.Uid[0], st.Uid) && sameUser(p.us.Gid[0], st.Gid),
+		Privileged:   p.us.CapEff&(1<<capSysPtrace) != 0,
+		MoreCaps:     st.CapPrm&^p.us.CapPrm != 0,
+		SameUserNS:   p.sameUserNS(),
+		Dumpable:     p.dumpable(tid, st.Uid[1]),
+		Yama:         p.yama,
+		Seccomp:      p.us.Seccomp > 0,
+	}
+	if st.Kthread < 0 {
+		// Linux before 6.8 has no such line.
+		if s, err := p.Stat(tid); err == nil {
+			f.KernelThread = s.KernelThread()
+		}
+	}
+	if f.TracerTID != 0 {
+		f.TracerPID = p.tgid(f.TracerTID)
+		if f.TracerPID != 0 {
+			f.TracerComm = p.name(f.TracerPID)
+		}
+	}
+	return f, nil
+}
+
+const capSysPtrace = 19 // include/uapi/linux/capability.h
+
+func (p *procProcess) readOurs() {
+	p.yama = -1
+	if scope, err := p.fs.YamaScope(); err == nil {
+		p.yama = scope
+	}
+	us, err := p.fs.Open(os.Getpid())
+	if err != nil {
+		return
+	}
+	defer us.Close()
+	p.us, _ = us.Status(os.Getpid())
+}
+
+// sameUser is the kernel's test: all of the target's ids are our real one
+// (kernel/ptrace.c, __ptrace_may_access with PTRACE_MODE_REALCREDS).
+func sameUser(ours int, theirs [4]int) bool {
+	return theirs[0] == ours && theirs[1] == ours && theirs[2] == ours
+}
+
+func (p *procProcess) tgid(tid int) int {
+	pid, err := p.fs.TGID(tid)
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+func (p *procProcess) name(pid int) string {
+	q, err := p.fs.Open(pid)
+	if err != nil {
+		return ""
+	}
+	defer q.Close()
+	comm, _ := q.Comm(pid)
+	return comm
+}
+
+func (p *procProcess) path(elem ...string) string {
+	root := p.fs.Root
+	if root == "" {
+		root = "/proc"
+	}
+	return filepath.Join(append([]string{root}, elem...)...)
+}
+
+func (p *procProcess) sameUserNS() bool {
+	theirs, err := os.Readlink(p.path(strconv.Itoa(p.PID()), "ns", "user"))
+	if err != nil {
+		return true
+	}
+	ours, err := os.Readlink(p.path("self", "ns", "user"))
+	return err != nil || ours == theirs
+}
+
+// dumpable asks who owns the files of a thread: root when the process is not
+// dumpable (fs/proc/base.c, task_dump_owner).
+func (p *procProcess) dumpable(tid, euid int) bool {
+	fi, err := os.Stat(p.path(strconv.Itoa(p.PID()), "task", strconv.Itoa(tid), "status"))
+	if errors.Is(err, fs.ErrNotExist) || err != nil {
+		return true
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return !ok || int(st.Uid) == euid
+}

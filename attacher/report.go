@@ -1,0 +1,230 @@
+package attacher
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"massattach/threadset"
+)
+
+// LeaderState is what became of the thread whose id is the process's.
+type LeaderState string
+
+const (
+	LeaderAlive  LeaderState = "alive"
+	LeaderZombie LeaderState = "zombie"
+)
+
+// Report is an account of a session, at one moment or of all of it.
+type Report struct {
+	PID    int
+	Comm   string
+	Leader LeaderState
+	// Converged: the last pass over the threads found nobody unknown (in
+	// scan mode: nobody who had lived for Settle).
+	Converged bool
+	Passes    int
+	Ended     bool // the target has ended
+	Threads   threadset.Totals
+	// Failures are the first of the threads that could not be seized; there
+	// are Threads.Failed in all.
+	Failures []Failure
+	Attach   AttachReport
+	Repair   RepairReport
+	Events   EventReport
+	Detach   DetachReport
+}
+
+// AttachReport says how long the attach took, from the first read of the list
+// of threads to the last SEIZE of the converged set, and how long the single
+// SEIZE.
+type AttachReport struct {
+	Elapsed time.Duration
+	Latency Quantiles
+}
+
+// Quantiles of a set of durations; zero for an empty one.
+type Quantiles struct{ P50, P99, Max time.Duration }
+
+// RepairReport counts calls that stops have interrupted.
+type RepairReport struct {
+	Repaired int // that began anew, or ended as by their time-out
+	Left     int // that returned EINTR although the target had no part in it
+	Extended int // of Repaired: whose relative time-out began anew
+}
+
+// EventReport counts what happened to the target while attached.
+type EventReport struct {
+	Signals, Births, Exits, Execs, GroupStops int
+}
+
+// DetachReport says how long the detach took until the last tracer was gone,
+// and whether that let the target's threads go. It is zero before.
+type DetachReport struct {
+	Elapsed   time.Duration
+	Confirmed bool
+}
+
+// maxFailures is how many failures are kept one by one.
+const maxFailures = 100
+
+// stats are counted by the tracers.
+type stats struct {
+	signals, births, exits, execs, groupStops atomic.Int64
+	repaired, left, extended                  atomic.Int64
+	impossible                                atomic.Int64 // moves that the table forbids
+	taken                                     atomic.Int64 // stops that another waiter took
+	stopped                                   atomic.Bool  // the process is in group-stop
+}
+
+// ledger is what a session notes down for its report.
+type ledger struct {
+	mu        sync.Mutex
+	first     time.Time // read of the list
+	last      time.Time // SEIZE of the attach
+	attached  bool      // the attach is over
+	took      []time.Duration
+	failures  []Failure
+	failedN   int
+	passes    int
+	converged bool
+	detach    DetachReport
+}
+
+func (l *ledger) seized(took []time.Duration, last time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.attached {
+		return
+	}
+	l.took = append(l.took, took...)
+	if last.After(l.last) {
+		l.last = last
+	}
+}
+
+func (l *ledger) failed(f Failure) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failedN++
+	if len(l.failures) < maxFailures {
+		l.failures = append(l.failures, f)
+	}
+}
+
+// failure answers the first failure and how many there were.
+func (l *ledger) failure() (f Failure, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failedN > 0 {
+		f = l.failures[0]
+	}
+	return f, l.failedN
+}
+
+func (l *ledger) passed(clean bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.passes++
+	l.converged = clean
+}
+
+func (l *ledger) isConverged() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.converged
+}
+
+// begun notes the first read of the list of threads.
+func (l *ledger) begun(first time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.first.IsZero() {
+		l.first = first
+	}
+}
+
+// attachTime ends the attach and answers how long it took.
+func (l *ledger) attachTime() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.attached = true
+	return l.last.Sub(l.first)
+}
+
+func (l *ledger) detached(took time.Duration, confirmed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.detach = DetachReport{took, confirmed}
+}
+
+// stopped notes the start of a group-stop, once for the process.
+func (s *Session) stopped(stop Stop) {
+	if s.stats.stopped.CompareAndSwap(false, true) {
+		s.stats.groupStops.Add(1)
+		s.publish(Event{Kind: EventGroupStop, TID: stop.TID, Signal: stop.Signal})
+	}
+}
+
+// continued notes its end.
+func (s *Session) continued(tid int) {
+	if s.stats.stopped.CompareAndSwap(true, false) {
+		s.publish(Event{Kind: EventContinue, TID: tid})
+	}
+}
+
+// Report answers an account of the session so far.
+func (s *Session) Report() Report {
+	r := Report{
+		PID:     s.pid,
+		Comm:    s.comm,
+		Leader:  LeaderAlive,
+		Threads: s.set.Totals(),
+		Repair: RepairReport{
+			Repaired: int(s.stats.repaired.Load()),
+			Left:     int(s.stats.left.Load()),
+			Extended: int(s.stats.extended.Load()),
+		},
+		Events: EventReport{
+			Signals:    int(s.stats.signals.Load()),
+			Births:     int(s.stats.births.Load()),
+			Exits:      int(s.stats.exits.Load()),
+			Execs:      int(s.stats.execs.Load()),
+			GroupStops: int(s.stats.groupStops.Load()),
+		},
+	}
+	if r.Threads.Zombie > 0 {
+		r.Leader = LeaderZombie
+	}
+	select {
+	case <-s.ended:
+		r.Ended = true
+	default:
+	}
+	s.ledger.report(&r)
+	return r
+}
+
+func (l *ledger) report(r *Report) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r.Converged, r.Passes = l.converged, l.passes
+	r.Failures = slices.Clone(l.failures)
+	if l.attached {
+		r.Attach.Elapsed = l.last.Sub(l.first)
+	}
+	r.Attach.Latency = quantiles(l.took)
+	r.Detach = l.detach
+}
+
+// quantiles sorts took.
+func quantiles(took []time.Duration) Quantiles {
+	if len(took) == 0 {
+		return Quantiles{}
+	}
+	slices.Sort(took)
+	at := func(q float64) time.Duration { return took[min(len(took)-1, int(q*float64(len(took))))] }
+	return Quantiles{P50: at(0.5), P99: at(0.99), Max: took[len(took)-1]}
+}

@@ -1,0 +1,338 @@
+package attacher
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"massattach/internal/sys"
+	"massattach/threadset"
+)
+
+const (
+	// scanEvery is how long a session waits between two looks for births.
+	scanEvery = 50 * time.Millisecond
+	// A listing may take this part of the time between two.
+	scanShare = 20
+	// How many passes an attach makes over threads that don't stand still.
+	passesScan, passesNone = 4, 10
+)
+
+// scanner finds the threads that nobody knows yet. One goroutine uses it.
+type scanner struct {
+	s      *Session
+	listed []int
+	fresh  []int
+	seen   map[int]time.Time // newborns, and since when we know of them
+	orders []order
+	last   int // the last pid that anybody got, at the last listing
+	took   time.Duration
+}
+
+func newScanner(s *Session) *scanner {
+	return &scanner{s: s, seen: make(map[int]time.Time)}
+}
+
+// converge lists the threads and has those seized that are not known, until a
+// pass finds none.
+//
+// One such pass is enough when the threads that we know are as many as there
+// are. The list alone proves nothing: when a thread ends while it is read, the
+// kernel finds its place again by counting and skips as many that live
+// (fs/proc/base.c, proc_task_readdir), and the dead who are in the list make
+// up for them.
+func (sc *scanner) converge(ctx context.Context) error {
+	limit := passesScan
+	if sc.s.options.Follow == FollowNone {
+		limit = passesNone
+	}
+	for i := range limit {
+		unknown, complete, err := sc.pass(ctx, i > 0)
+		if err != nil {
+			return err
+		}
+		clean := unknown == 0 && complete
+		sc.s.ledger.passed(clean)
+		if clean && i > 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// pass lists the threads once and has those seized that are not known. The
+// first pass overlaps the two.
+func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete bool, err error) {
+	sc.last, _ = sc.s.options.Proc.LastPID()
+	begin := time.Now()
+	sc.s.ledger.begun(begin)
+	sc.listed, sc.fresh = sc.listed[:0], sc.fresh[:0]
+	err = sc.s.process.Chunks(func(tids []int) error {
+		sc.listed = append(sc.listed, tids...)
+		sc.fresh = sc.s.set.Fresh(tids, sc.fresh)
+		// A whole share at a time: a tracer that has got its share need not
+		// be woken for more.
+		for len(sc.fresh) >= share {
+			sc.seat(ctx, sc.fresh[:share], born)
+			sc.fresh = append(sc.fresh[:0], sc.fresh[share:]...)
+			unknown += share
+		}
+		return ctx.Err()
+	})
+	if err == nil {
+		unknown += len(sc.fresh)
+		sc.seat(ctx, sc.fresh, born)
+		sc.took = time.Since(begin)
+		if f := sc.s.trace.Scanned; f != nil {
+			f(len(sc.listed), sc.took)
+		}
+	}
+	if serr := sc.settleOrders(ctx); err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = errors.Join(sc.gone(err), serr)
+	}
+	if err != nil {
+		return unknown, false, err
+	}
+	sc.strangers(ctx)
+	complete, err = sc.complete()
+	return unknown, complete, sc.gone(err)
+}
+
+// complete says whether the threads that we know are all that there are.
+func (sc *scanner) complete() (bool, error) {
+	before, err := sc.s.process.NumThreads()
+	if err != nil {
+		return false, err
+	}
+	known := sc.s.set.Counts().Live()
+	for _, end := range []threadset.Phase{threadset.Zombie, threadset.Failed} {
+		for range sc.s.set.In(end) {
+			known++
+		}
+	}
+	after, err := sc.s.process.NumThreads()
+	return known == before && known == after, err
+}
+
+// gone turns the end of the target into no error.
+func (sc *scanner) gone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		sc.s.probeEnd()
+		return nil
+	}
+	return err
+}
+
+// seat gives threads to tracers, and starts new tracers when the others have
+// their share.
+func (sc *scanner) seat(ctx context.Context, tids []int, born bool) {
+	for len(tids) > 0 {
+		t := sc.s.roomiest()
+		n := min(len(tids), share-int(t.load.Load()))
+		batch := append([]int(nil), tids[:n]...)
+		tids = tids[n:]
+		t.load.Add(int32(n))
+		sc.orders = append(sc.orders, order{t, t.post(func(t *tracer) {
+			t.seize(ctx, batch, born)
+		})})
+	}
+}
+
+// roomiest is the tracer with the most room, a new one when nobody has any.
+func (s *Session) roomiest() *tracer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var best *tracer
+	for _, t := range s.tracers {
+		if !t.isGone() && (best == nil || t.load.Load() < best.load.Load()) {
+			best = t
+		}
+	}
+	if best != nil && best.load.Load() < share {
+		return best
+	}
+	t := newTracer(s)
+	s.tracers = append(s.tracers, t)
+	t.start()
+	return t
+}
+
+// settleOrders waits until what seat has given out is done.
+func (sc *scanner) settleOrders(ctx context.Context) error {
+	orders := sc.orders
+	sc.orders = sc.orders[:0]
+	if len(orders) == 0 {
+		return nil
+	}
+	err := deliver(ctx, orders)
+	for _, o := range orders {
+		select {
+		case <-o.c.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return err
+}
+
+// strangers lets go of tids that were reused by another process between the
+// listing and their SEIZE: a seized thread keeps its tid until its tracer
+// reaps it, so one that is seized, has not ended, and isn't in the process is
+// none of it.
+func (sc *scanner) strangers(ctx context.Context) {
+	for _, tid := range sc.s.set.Missing(sc.listed, nil) {
+		// The list may have skipped it: ask for the thread itself.
+		if _, err := sc.s.process.Status(tid); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		sc.s.letGo(ctx, tid)
+	}
+}
+
+// letGo has the owner of tid detach it, at the stop that this takes.
+func (s *Session) letGo(ctx context.Context, tid int) {
+	th, ok := s.set.Get(tid)
+	if !ok || !th.Phase.Seized() {
+		return // reaped meanwhile
+	}
+	t := s.ownerOf(th)
+	if t == nil {
+		return
+	}
+	_ = tell(ctx, []*tracer{t}, func(t *tracer) {
+		if th, ok := t.shard.Get(tid); !ok || !th.Phase.Seized() {
+			return
+		}
+		if t.k.Interrupt(tid) == nil {
+			n := t.note(tid)
+			n.asked, n.letGo = true, true
+		}
+	})
+}
+
+// ownerOf is the tracer that owns th, nil when it has ended.
+func (s *Session) ownerOf(th threadset.Thread) *tracer {
+	for _, t := range s.crew() {
+		if <-t.bound; t.k != nil && t.k.ID() == th.Owner {
+			return t
+		}
+	}
+	return nil
+}
+
+// keep follows the target until ctx ends: it looks for births when the session
+// follows them, and for the target's end.
+func (s *Session) keep(ctx context.Context, sc *scanner) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	wait := func(d time.Duration) {
+		if timer.Stop(); d > 0 {
+			timer.Reset(d)
+		}
+	}
+	wait(sc.next())
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.probe:
+		case <-timer.C:
+			if s.options.Follow == FollowScan {
+				sc.follow(ctx)
+			}
+			wait(sc.next())
+		}
+		if s.set.Counts().Live() == 0 {
+			if s.targetEnded() {
+				close(s.ended)
+				s.events.end()
+				return
+			}
+			// Somebody lives on who isn't ours.
+			timer.Reset(scanEvery)
+		}
+	}
+}
+
+// next is when to look again, 0 for never.
+func (sc *scanner) next() time.Duration {
+	if sc.s.options.Follow != FollowScan {
+		return 0
+	}
+	d := scanEvery
+	if len(sc.seen) > 0 {
+		d = max(sc.s.options.Settle, time.Millisecond)
+	}
+	return max(d, scanShare*sc.took)
+}
+
+// follow looks for births. As long as no number has been given to anybody on
+// the machine there were none, and nothing is listed.
+func (sc *scanner) follow(ctx context.Context) {
+	if !sc.s.options.KeepChildStops {
+		_ = sys.QuietChildren() // a signal.Notify may have undone it
+	}
+	last, err := sc.s.options.Proc.LastPID()
+	if err == nil && last == sc.last && len(sc.seen) == 0 && sc.s.ledger.isConverged() {
+		return
+	}
+	sc.last = last
+	begin := time.Now()
+	sc.listed = sc.listed[:0]
+	err = sc.s.process.Chunks(func(tids []int) error {
+		sc.listed = append(sc.listed, tids...)
+		return ctx.Err()
+	})
+	if err != nil {
+		_ = sc.gone(err)
+		return
+	}
+	sc.took = time.Since(begin)
+	if f := sc.s.trace.Scanned; f != nil {
+		f(len(sc.listed), sc.took)
+	}
+	sc.fresh = sc.s.set.Fresh(sc.listed, sc.fresh[:0])
+	ripe := sc.ripe(begin)
+	sc.seat(ctx, ripe, true)
+	if sc.settleOrders(ctx) == nil {
+		sc.s.ledger.passed(len(ripe) == 0)
+	}
+	sc.strangers(ctx)
+}
+
+// ripe answers those of the fresh threads that have lived long enough to be
+// worth a SEIZE, and remembers the others.
+func (sc *scanner) ripe(now time.Time) []int {
+	seen := make(map[int]time.Time, len(sc.fresh))
+	ripe := sc.fresh[:0]
+	for _, tid := range sc.fresh {
+		since, known := sc.seen[tid]
+		if !known {
+			since = now
+		}
+		if now.Sub(since) >= sc.s.options.Settle {
+			ripe = append(ripe, tid)
+		} else {
+			seen[tid] = since
+		}
+	}
+	sc.seen = seen
+	return ripe
+}
+
+// targetEnded says whether nothing of the target is alive.
+func (s *Session) targetEnded() bool {
+	n, err := s.process.NumThreads()
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	if n > 1 {
+		return false
+	}
+	st, err := s.process.Status(s.pid)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	return st.State == 'Z' || st.State == 'X'
+}

@@ -1,0 +1,105 @@
+package attacher
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"massattach/threadset"
+)
+
+const errnoEPERM = syscall.EPERM
+
+// seize makes tracees of a batch of threads. It runs on the tracer's thread,
+// as one command, so that a batch is what a report of another tracee waits for
+// at the most: half a millisecond.
+func (t *tracer) seize(ctx context.Context, tids []int, born bool) {
+	select {
+	case t.s.slots <- struct{}{}:
+		defer func() { <-t.s.slots }()
+	case <-ctx.Done():
+		t.load.Add(-int32(len(tids)))
+		return
+	}
+	t.shard.Found(tids, born)
+	var (
+		took    = make([]time.Duration, 0, len(tids))
+		seized  = make([]int, 0, len(tids))
+		missing []int
+		refused []int
+		errnos  []error
+	)
+	last := t.s.now()
+	for i, tid := range tids {
+		if i%32 == 0 && ctx.Err() != nil {
+			missing = append(missing, tids[i:]...) // nobody asks any more
+			break
+		}
+		err := t.k.Seize(tid, t.s.seizeFor)
+		switch {
+		case err == nil:
+			seized = append(seized, tid)
+			now := t.s.now()
+			took = append(took, now.Sub(last))
+			last = now
+		case errors.Is(err, syscall.ESRCH):
+			missing = append(missing, tid)
+		default:
+			refused = append(refused, tid)
+			errnos = append(errnos, err)
+		}
+	}
+	t.shard.Apply(seized, threadset.Seized)
+	t.s.ledger.seized(took, last)
+	for i, tid := range refused {
+		if t.refused(tid, errnos[i]) {
+			missing = append(missing, tid)
+		}
+	}
+	t.shard.Apply(missing, threadset.Missing)
+	t.load.Add(-int32(len(missing)))
+	if f := t.s.trace.Seized; f != nil && len(took) > 0 {
+		f(took)
+	}
+	if born {
+		for _, tid := range seized {
+			t.s.stats.births.Add(1)
+			t.s.publish(Event{Kind: EventBirth, TID: tid})
+		}
+	}
+}
+
+// refused finds out why a SEIZE failed. It says whether the thread is simply
+// gone.
+func (t *tracer) refused(tid int, err error) (gone bool) {
+	f, ferr := t.s.process.Facts(tid)
+	switch {
+	case errors.Is(ferr, fs.ErrNotExist):
+		return true
+	case f.State == 'Z' && tid == t.s.pid:
+		t.move(tid, threadset.LeaderZombie)
+		t.load.Add(-1)
+		return false
+	case f.State == 'Z' || f.State == 'X':
+		return true
+	}
+	cause, detail, hint := explain(err, f)
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	t.s.ledger.failed(Failure{TID: tid, Errno: errno, Cause: cause, Detail: detail, Hint: hint})
+	t.move(tid, threadset.Refused)
+	t.load.Add(-1)
+	return false
+}
+
+// tracees are those that the tracer's records say it has.
+func (t *tracer) tracees() (tids []int) {
+	for th := range t.shard.All() {
+		if th.Phase.Seized() {
+			tids = append(tids, th.TID)
+		}
+	}
+	return tids
+}

@@ -1,0 +1,254 @@
+package attacher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"massattach/internal/sys"
+	"massattach/threadset"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Session is an attachment to all threads of a process. Its methods may be
+// called from any goroutine.
+type Session struct {
+	pid      int
+	comm     string
+	options  Options
+	trace    *Trace
+	kernel   Kernel
+	process  Process
+	ownChild bool // the target is a child of this process
+	seizeFor int  // the options of each SEIZE
+
+	set     threadset.Set
+	events  eventHub
+	arbiter atomic.Pointer[Arbiter]
+	stats   stats
+	ledger  ledger
+
+	pool    errgroup.Group // the tracers
+	slots   chan struct{}  // seizing costs a CPU: as many at a time as there are
+	mu      sync.Mutex
+	tracers []*tracer
+
+	probe    chan struct{} // a tracer has lost its last tracee: has the target ended?
+	ended    chan struct{} // closed when it has
+	cancel   context.CancelFunc
+	keeping  sync.WaitGroup
+	closing  sync.Once
+	closeErr error
+}
+
+// share is how many tracees a tracer is given. Each report costs it 25 ns a
+// tracee, beside 9 µs of its own.
+const share = 500
+
+// Attach attaches to all threads of process pid, without stopping or waking
+// any, and answers when a pass over the list of threads has found nobody
+// unknown (or when births outrun the passes: see [Report.Converged]). The
+// context bounds the attach, not the session; when it ends first, or on any
+// error, nobody stays attached.
+//
+// Threads that can't be seized are in the report and no error, unless there is
+// no other: then the error is a *[DeniedError], or is [ErrGone] when the
+// process has ended.
+//
+// Source: ptrace(2); kernel/ptrace.c, ptrace_attach.
+func Attach(ctx context.Context, pid int, o *Options) (*Session, error) {
+	options := o.withDefaults()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("attach %d: %w", pid, err)
+	}
+	process, err := options.Proc.Open(pid)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("attach %d: %w", pid, ErrGone)
+		}
+		return nil, fmt.Errorf("attach %d: %w", pid, err)
+	}
+	s := &Session{
+		pid:      pid,
+		options:  options,
+		trace:    options.Trace,
+		kernel:   options.Kernel,
+		process:  process,
+		seizeFor: sys.OptionTraceExec,
+		slots:    make(chan struct{}, runtime.NumCPU()),
+		probe:    make(chan struct{}, 1),
+		ended:    make(chan struct{}),
+	}
+	if options.Stops&EventExit != 0 {
+		s.seizeFor |= sys.OptionTraceExit
+	}
+	if err := s.attach(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Session) attach(ctx context.Context) error {
+	if err := s.inspect(); err != nil {
+		return err
+	}
+	if !s.options.KeepChildStops {
+		// Without it stops cost more, nothing else.
+		_ = sys.QuietChildren()
+	}
+	sc := newScanner(s)
+	if err := sc.converge(ctx); err != nil {
+		return fmt.Errorf("attach %d: %w", s.pid, err)
+	}
+	if s.set.Totals().Attached == 0 {
+		if f, n := s.ledger.failure(); n > 0 {
+			return &DeniedError{PID: s.pid, Failure: f, Threads: n}
+		}
+		return fmt.Errorf("attach %d: %w", s.pid, ErrGone)
+	}
+	took := s.ledger.attachTime()
+	if f := s.trace.Attached; f != nil {
+		f(s.set.Counts().Live(), took)
+	}
+	keep, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.keeping.Go(func() { s.keep(keep, sc) })
+	if s.ownChild {
+		s.keeping.Go(func() { s.guardLeader(keep) })
+	}
+	return nil
+}
+
+// inspect looks at the target before anybody is seized.
+func (s *Session) inspect() error {
+	leader, err := s.process.Status(s.pid)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("attach %d: %w", s.pid, ErrGone)
+		}
+		return fmt.Errorf("attach %d: %w", s.pid, err)
+	}
+	s.comm = leader.Name
+	s.ownChild = leader.PPid == os.Getpid()
+	f, err := s.process.Facts(s.pid)
+	if err == nil && (f.Self || f.TracesUs) {
+		cause, detail, hint := explain(nil, f)
+		return &DeniedError{PID: s.pid, Threads: 1, Failure: Failure{
+			TID: s.pid, Errno: errnoEPERM, Cause: cause, Detail: detail, Hint: hint,
+		}}
+	}
+	return nil
+}
+
+// Close detaches: every thread of the target runs on, and none was stopped for
+// it. It returns when the last tracer thread is gone, may be called more than
+// once, and leaves no thread, goroutine or file behind. An error says that a
+// tracer failed while the session lasted, or that a thread is still traced.
+//
+// Threads that the arbiter holds run on, too.
+func (s *Session) Close() error {
+	s.closing.Do(func() { s.closeErr = s.close() })
+	return s.closeErr
+}
+
+func (s *Session) close() error {
+	if s.cancel != nil {
+		s.cancel()
+		s.keeping.Wait()
+	}
+	begin := s.now()
+	crew := s.crew()
+	// A tracer that has ended already is as good as told.
+	_ = tell(context.Background(), crew, func(t *tracer) { t.quit = true })
+	err := s.pool.Wait()
+	for _, t := range crew {
+		t.awaitEnd()
+	}
+	took := s.now().Sub(begin)
+	confirmed := s.sampleFree()
+	s.ledger.detached(took, confirmed)
+	if f := s.trace.Detached; f != nil {
+		f(took)
+	}
+	s.events.end()
+	if cerr := s.process.Close(); err == nil {
+		err = cerr
+	}
+	if !confirmed {
+		err = errors.Join(err, fmt.Errorf("detach %d: a thread is still traced", s.pid))
+	}
+	return err
+}
+
+// awaitEnd waits until the tracer's thread is gone: it is some time after the
+// goroutine returned that the kernel lets the tracees go.
+func (t *tracer) awaitEnd() {
+	if t.k == nil {
+		return
+	}
+	for wait := 10 * time.Microsecond; !t.k.Ended(); wait = min(2*wait, time.Millisecond) {
+		time.Sleep(wait)
+	}
+}
+
+// sampleFree looks whether some of the threads are indeed not ours any more;
+// to look at all would take 11 µs each.
+func (s *Session) sampleFree() bool {
+	const sample = 16
+	ours := make(map[int]bool)
+	for _, t := range s.crew() {
+		if t.k != nil {
+			ours[t.k.ID()] = true
+		}
+	}
+	n := s.set.Counts().Live()
+	stride, i := max(1, n/sample), 0
+	for th := range s.set.All() {
+		if !th.Phase.Seized() {
+			continue
+		}
+		if i++; i%stride != 0 {
+			continue
+		}
+		if st, err := s.process.Status(th.TID); err == nil && ours[st.TracerPid] {
+			return false
+		}
+	}
+	return true
+}
+
+// PID is the process's.
+func (s *Session) PID() int { return s.pid }
+
+// Ended is closed when the target has ended.
+func (s *Session) Ended() <-chan struct{} { return s.ended }
+
+// Threads iterates over the threads of the target as they are known at that
+// moment.
+func (s *Session) Threads() iter.Seq[threadset.Thread] { return s.set.All() }
+
+// crew is the tracers that there are.
+func (s *Session) crew() []*tracer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*tracer(nil), s.tracers...)
+}
+
+func (s *Session) now() time.Time { return time.Now() }
+
+// probeEnd asks the session's keeper to look whether the target has ended. It
+// never blocks.
+func (s *Session) probeEnd() {
+	select {
+	case s.probe <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,282 @@
+package attacher
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"massattach/threadset"
+)
+
+// tracer is one tracer thread and all that it owns. Only its own goroutine,
+// which is locked to the thread and never unlocked, makes requests for its
+// tracees, waits for them and moves their phases; everybody else posts it a
+// command.
+type tracer struct {
+	s     *Session
+	k     Tracer
+	shard *threadset.Shard
+
+	// bound is closed when k and shard are set, or the tracer ended without.
+	bound chan struct{}
+
+	mu     sync.Mutex
+	inbox  []*command
+	closed bool
+	posted atomic.Bool   // the inbox isn't empty
+	asleep atomic.Bool   // in a Look that sleeps, or about to be
+	wake   chan struct{} // rouses a tracer that owns nobody
+	load   atomic.Int32  // threads that it owns or is about to own
+
+	// What follows is the tracer's own.
+	quit    bool
+	idle    bool          // the last Look said that it owns nobody
+	streak  int           // reports since the last look at everybody
+	rounds  time.Time     // when that was
+	notes   map[int]*note // what is remembered of a few of its tracees
+	awaited []int         // tids whose stops are collected by tid
+	delays  []time.Duration
+}
+
+// note is what a tracer remembers of a tracee between two of its stops. Most
+// tracees have none.
+type note struct {
+	asked bool // an INTERRUPT of ours may still have its stop to come
+	letGo bool // detach it at its next stop: it is a stranger
+	held  Stop // the stop that it is held in; Kind 0 when it isn't
+	job   bool // in group-stop
+	spent spent
+	call  *restarted
+}
+
+func newTracer(s *Session) *tracer {
+	return &tracer{
+		s:     s,
+		bound: make(chan struct{}),
+		wake:  make(chan struct{}, 1),
+		notes: make(map[int]*note),
+	}
+}
+
+// start runs the tracer on an OS thread of its own. The goroutine never
+// unlocks it: when it returns the thread ends, and Linux lets the tracees of
+// a thread that ends go on without stopping them (kernel/ptrace.c,
+// exit_ptrace).
+func (t *tracer) start() {
+	t.s.pool.Go(func() error {
+		runtime.LockOSThread()
+		k, err := t.s.kernel.Tracer()
+		if errors.Is(err, ErrUnfit) {
+			// Stay on this thread until another goroutine has one, or the
+			// scheduler may well give it this one again: a goroutine started
+			// while main is blocked lands on the main thread.
+			t.start()
+			<-t.bound
+			runtime.UnlockOSThread()
+			return nil
+		}
+		if err != nil {
+			t.abandon()
+			close(t.bound)
+			return err
+		}
+		t.k, t.shard = k, t.s.set.Shard(k.ID())
+		close(t.bound)
+		return t.run()
+	})
+}
+
+// run is the life of the tracer's thread.
+func (t *tracer) run() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("tracer thread %d: panic: %v\n%s", t.k.ID(), p, debug.Stack())
+			// The end of the thread lets its tracees go. A follower finds
+			// them again.
+			t.shard.Apply(t.tracees(), threadset.LetGo)
+		}
+		t.abandon()
+		t.k.Exit()
+	}()
+	for {
+		t.takeCommands()
+		if t.quit {
+			t.settle()
+			t.flush()
+			return nil
+		}
+		if t.sweep() {
+			continue
+		}
+		if err := t.await(); err != nil {
+			return err
+		}
+	}
+}
+
+// await sleeps until there is something to do, and does it if it is a report
+// of a tracee.
+func (t *tracer) await() error {
+	if t.idle {
+		t.flush()
+		<-t.wake
+		t.idle = false
+		return nil
+	}
+	ws, err := t.look()
+	switch {
+	case err == nil:
+		if ws.TID != 0 {
+			t.handle(t.decode(ws))
+			t.beFair()
+		}
+	case errors.Is(err, syscall.EINTR):
+	case errors.Is(err, syscall.ECHILD):
+		// It owns nobody, whatever the records say: an exec takes the old
+		// leader away without a report (fs/exec.c, de_thread).
+		t.idle = true
+		t.forgetAll()
+	default:
+		return fmt.Errorf("tracer thread %d: waitid: %w", t.k.ID(), err)
+	}
+	return nil
+}
+
+// look waits for a report of any tracee, and hears the bell.
+//
+// The race with post is won here: asleep is set before the inbox is looked at
+// for the last time, and post looks at asleep after it has filled the inbox.
+// So either we see the command, or the poster sees that it has to ring; and it
+// rings until it was heard, because a signal that comes between our last look
+// at the inbox and the sleep wakes nobody.
+func (t *tracer) look() (WaitStatus, error) {
+	if t.posted.Load() {
+		return WaitStatus{}, nil
+	}
+	if len(t.delays) > 0 {
+		if ws, err := t.k.Look(0, false); err != nil || ws.TID != 0 {
+			return ws, err
+		}
+		t.flush()
+	}
+	t.asleep.Store(true)
+	defer t.asleep.Store(false)
+	if t.posted.Load() {
+		return WaitStatus{}, nil
+	}
+	return t.k.Look(0, true)
+}
+
+func (t *tracer) decode(ws WaitStatus) Stop {
+	s := decode(ws)
+	s.owner = t
+	return s
+}
+
+// sweep collects the stops of awaited tracees by tid, which is O(1) each where
+// a wait for any costs 25 ns a tracee. It says whether it found any.
+func (t *tracer) sweep() bool {
+	if len(t.awaited) == 0 {
+		return false
+	}
+	found := false
+	keep := t.awaited[:0]
+	for _, tid := range t.awaited {
+		ws, err := t.k.Look(tid, false)
+		if err != nil {
+			continue // gone: reaped, or taken away by an exec
+		}
+		if ws.TID != 0 {
+			found = true
+			if s := t.decode(ws); t.handle(s) {
+				continue
+			}
+		}
+		keep = append(keep, tid)
+	}
+	t.awaited = keep
+	return found
+}
+
+// fairEvery is how many reports in a row are taken as they come.
+const fairEvery = 256
+
+// beFair looks at every tracee when reports come thick and fast. A wait for
+// any finds the first of the list that has something to report
+// (kernel/exit.c, ptrace_do_wait), so that a few threads which are signalled
+// all the time would keep the others waiting for ever.
+func (t *tracer) beFair() {
+	if t.streak++; t.streak < fairEvery {
+		return
+	}
+	t.streak = 0
+	now := t.s.now()
+	busy := now.Sub(t.rounds) < fairEvery*100*time.Microsecond
+	t.rounds = now
+	if !busy {
+		return
+	}
+	for _, tid := range t.tracees() {
+		if ws, err := t.k.Look(tid, false); err == nil && ws.TID != 0 {
+			t.handle(t.decode(ws))
+		}
+	}
+}
+
+// note answers what is remembered of tid, and begins to remember.
+func (t *tracer) note(tid int) *note {
+	n := t.notes[tid]
+	if n == nil {
+		n = new(note)
+		t.notes[tid] = n
+	}
+	return n
+}
+
+// settle brings what the tracer has begun to an end before its thread ends:
+// an INTERRUPT whose stop has not come yet would leave an EINTR behind that
+// nobody repairs.
+func (t *tracer) settle() {
+	// Not for ever: signals may come without end, and a thread in D, or one
+	// that waits for a vfork child, can't stop now.
+	const patience = 50 * time.Millisecond
+	for begin := t.s.now(); !t.idle && t.s.now().Sub(begin) < patience; {
+		ws, err := t.k.Look(0, false)
+		switch {
+		case err != nil:
+			return
+		case ws.TID != 0:
+			t.handle(t.decode(ws))
+		case !t.asking():
+			return
+		default:
+			time.Sleep(50 * time.Microsecond)
+		}
+	}
+}
+
+// asking reports whether an INTERRUPT of ours may still have its stop to come.
+func (t *tracer) asking() bool {
+	for _, n := range t.notes {
+		if n.asked && n.held.Kind == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// flush hands the delays of forwarded signals over.
+func (t *tracer) flush() {
+	if len(t.delays) == 0 {
+		return
+	}
+	if f := t.s.trace.Forwarded; f != nil {
+		f(t.delays)
+	}
+	t.delays = t.delays[:0]
+}

@@ -1,0 +1,20 @@
+//go:build !linux
+
+package raw
+
+import (
+	"errors"
+	"time"
+)
+
+// Session is a set of bare tracer threads.
+type Session struct {
+	Threads int
+	Elapsed time.Duration
+}
+
+func Attach(int) (*Session, error)       { return nil, errors.ErrUnsupported }
+func Split([]int, int) (*Session, error) { return nil, errors.ErrUnsupported }
+func Forward(int) (*Session, error)      { return nil, errors.ErrUnsupported }
+func List(int) ([]int, error)            { return nil, errors.ErrUnsupported }
+func (*Session) Release() time.Duration  { return 0 }

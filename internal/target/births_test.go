@@ -1,0 +1,139 @@
+//go:build linux && (amd64 || arm64)
+
+package target_test
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"massattach/internal/target"
+)
+
+func TestChurn(t *testing.T) {
+	p := start(t, target.Spec{Churn: 2, Epoll: 3, CPUs: []int{0}})
+	before := account(t, p)
+	time.Sleep(200 * time.Millisecond)
+	after := account(t, p)
+	w := after.Since(before)
+	if w.Born < 100 || w.Ended < 100 || after.Born-after.Ended > 2 {
+		t.Errorf("in 200 ms: %+v, account %+v", w, after)
+	}
+	t.Logf("%.0f births a second", w.Rate(w.Born))
+	undisturbed(t, after)
+}
+
+func TestBirths(t *testing.T) {
+	p := start(t, target.Spec{Epoll: 3, Births: target.Births{Rate: 300, Life: 300 * time.Millisecond, Check: 100 * time.Millisecond}})
+	time.Sleep(900 * time.Millisecond)
+	a, err := p.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := a.Births
+	if b == nil || b.Born < 200 || b.Ended < 100 || b.Born-b.Ended > 150 || b.Skipped != 0 {
+		t.Fatalf("%+v", b)
+	}
+	if b.Checked+b.Late < 150 || b.Untraced != b.Checked {
+		t.Errorf("nobody traces, and of those old enough: %+v", b)
+	}
+	undisturbed(t, a)
+}
+
+// The control: births see what is done to them.
+func TestBirthsInterrupted(t *testing.T) {
+	ctx := background(t)
+	p := start(t, target.Spec{
+		Births:  target.Births{Rate: 100, Life: 400 * time.Millisecond},
+		Signals: map[int]target.Disposition{usr1: target.SigHandle},
+	})
+	time.Sleep(300 * time.Millisecond)
+	list, err := p.List(ctx)
+	if err != nil || len(list[target.KindBirth]) < 5 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	if err := p.Send(ctx, target.Send{Signal: usr1, TID: list[target.KindBirth][len(list[target.KindBirth])/2]}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the EINTR", func() bool { return account(t, p).EINTR == 1 })
+	if a := account(t, p); a.Births.EINTR != 1 || a.Births.Early != 0 {
+		t.Errorf("%+v", a.Births)
+	}
+}
+
+// A limit that is too low is named, with what to do about it.
+func TestLimit(t *testing.T) {
+	s := target.Spec{Epoll: 500, MaxProcs: 400}
+	if os.Getuid() == 0 {
+		s.User = &target.User{UID: 65534, GID: 65534} // root is let through
+	}
+	p, err := target.Start(background(t), s)
+	if err == nil {
+		p.Close()
+		t.Fatal("500 threads in a limit of 400")
+	}
+	var l *target.LimitError
+	if !errors.As(err, &l) || l.Limit != "RLIMIT_NPROC" || l.Have != 400 || l.Need < 501 || l.Fix == "" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestPIDLimit(t *testing.T) {
+	_, err := target.Start(background(t), target.Spec{Epoll: 1 << 22})
+	var l *target.LimitError
+	if !errors.As(err, &l) || l.Limit != "kernel.pid_max" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestOtherUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: runs a target as another user")
+	}
+	p := start(t, target.Spec{Epoll: 3, User: &target.User{UID: 65534, GID: 65534}})
+	if s := status(t, p.PID(), p.PID(), "Uid"); s != "65534\t65534\t65534\t65534" {
+		t.Errorf("Uid %q", s)
+	}
+	if a, err := p.Close(); err != nil || a.PID != p.PID() {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestRaiseLimits(t *testing.T) {
+	old, err := os.ReadFile("/proc/sys/kernel/pid_max")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 1000
+	if os.Getuid() == 0 {
+		v, err := strconv.Atoi(string(old[:len(old)-1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n = min(v, 1<<21)
+	}
+	restore, err := target.RaiseLimits(n)
+	if err != nil {
+		t.Skip(err) // a container without /proc/sys
+	}
+	if err := restore(); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := os.ReadFile("/proc/sys/kernel/pid_max"); err != nil || string(now) != string(old) {
+		t.Errorf("pid_max was %s, is %s, %v", old, now, err)
+	}
+}
+
+func TestBadSpecs(t *testing.T) {
+	for _, s := range []target.Spec{
+		{Epoll: -1}, {Total: -1}, {Recv: target.MaxSlots + 1}, {Parent: "no"}, {Parent: "watch", Orphan: true},
+		{Births: target.Births{Rate: -1}}, {Block: map[string][]int{"no": {1}}}, {Block: map[string][]int{"epoll": {65}}},
+	} {
+		if p, err := target.Start(background(t), s); err == nil {
+			p.Close()
+			t.Errorf("%+v: no error", s)
+		}
+	}
+}
