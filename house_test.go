@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"massattach/threadset"
 )
 
 // floors is the house of ARCHITECTURE.md, top floor first. A package imports
@@ -131,4 +133,15 @@ func source(t *testing.T, p pkg, file, s string) bool {
 		t.Fatal(err)
 	}
 	return strings.Contains(string(b), s)
+}
+
+// ARCHITECTURE.md shows the phases as they are.
+func TestDiagram(t *testing.T) {
+	page, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), threadset.Diagram()) {
+		t.Errorf("ARCHITECTURE.md lacks this diagram:\n%s", threadset.Diagram())
+	}
 }
