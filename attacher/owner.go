@@ -19,13 +19,21 @@ type Owner struct {
 	tids []int
 }
 
+// ErrClosed says that the session has been closed.
+var ErrClosed = errors.New("attacher: the session is closed")
+
 // Do runs f once on each tracer thread that owns some of the selected threads,
 // and returns when all have. f must not wait for anything: the tracer's other
 // tracees stand still meanwhile. An empty selection is all threads.
 //
 // The errors of f are joined. When ctx ends first, f is not begun on tracers
 // that have not heard yet; where it has begun it is waited for.
+//
+// After Close nobody is asked, and the answer is [ErrClosed].
 func (s *Session) Do(ctx context.Context, sel procfs.Selection, f func(*Owner) error) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
 	chosen, err := s.choose(sel)
 	if err != nil {
 		return fmt.Errorf("select threads of %d: %w", s.pid, err)

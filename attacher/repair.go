@@ -14,6 +14,9 @@ import (
 // begins anew. This file does that at every stop that the target did not
 // cause itself, and sees that a call with a time-out ends all the same.
 
+// CanRepair says whether interrupted calls are repaired on this architecture.
+const CanRepair = sys.CanRestart
+
 // restarted is a call with a relative time-out that was made to begin anew.
 type restarted struct {
 	frame    sys.Frame

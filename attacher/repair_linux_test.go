@@ -1,7 +1,9 @@
 package attacher_test
 
 import (
+	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,11 +13,18 @@ import (
 	"massattach/internal/target"
 )
 
-// needRepair skips where EINTR can't be repaired.
+// needRepair skips where EINTR can't be repaired, unless MASSATTACH_REQUIRE
+// names it.
 func needRepair(t *testing.T) {
-	if runtime.GOARCH != "amd64" {
-		t.Skip("interrupted calls are not repaired on " + runtime.GOARCH)
+	t.Helper()
+	if attacher.CanRepair {
+		return
 	}
+	reason := "interrupted calls are not repaired on " + runtime.GOARCH
+	if slices.Contains(strings.Split(os.Getenv("MASSATTACH_REQUIRE"), ","), "repair") {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
 }
 
 // interruption is something that makes a seized thread leave its call.

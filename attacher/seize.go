@@ -31,7 +31,7 @@ func (t *tracer) seize(ctx context.Context, tids []int, born bool) {
 		refused []int
 		errnos  []error
 	)
-	last := t.s.now()
+	begin, last := t.s.now(), time.Duration(0)
 	for i, tid := range tids {
 		if i%32 == 0 && ctx.Err() != nil {
 			missing = append(missing, tids[i:]...) // nobody asks any more
@@ -41,8 +41,8 @@ func (t *tracer) seize(ctx context.Context, tids []int, born bool) {
 		switch {
 		case err == nil:
 			seized = append(seized, tid)
-			now := t.s.now()
-			took = append(took, now.Sub(last))
+			now := time.Since(begin)
+			took = append(took, now-last)
 			last = now
 		case errors.Is(err, syscall.ESRCH):
 			missing = append(missing, tid)
@@ -52,7 +52,7 @@ func (t *tracer) seize(ctx context.Context, tids []int, born bool) {
 		}
 	}
 	t.shard.Apply(seized, threadset.Seized)
-	t.s.ledger.seized(took, last)
+	t.s.ledger.seized(took, begin.Add(last))
 	for i, tid := range refused {
 		if t.refused(tid, errnos[i]) {
 			missing = append(missing, tid)

@@ -46,6 +46,7 @@ type Session struct {
 	cancel   context.CancelFunc
 	keeping  sync.WaitGroup
 	closing  sync.Once
+	closed   atomic.Bool
 	closeErr error
 }
 
@@ -160,6 +161,7 @@ func (s *Session) Close() error {
 }
 
 func (s *Session) close() error {
+	s.closed.Store(true)
 	if s.cancel != nil {
 		s.cancel()
 		s.keeping.Wait()
@@ -194,7 +196,7 @@ func (t *tracer) awaitEnd() {
 	if t.k == nil {
 		return
 	}
-	for wait := 10 * time.Microsecond; !t.k.Ended(); wait = min(2*wait, time.Millisecond) {
+	for wait := 10 * time.Microsecond; !t.k.Ended(); wait = min(2*wait, 50*time.Microsecond) {
 		time.Sleep(wait)
 	}
 }

@@ -15,11 +15,11 @@ import (
 func TestChurn(t *testing.T) {
 	p := start(t, target.Spec{Churn: 2, Epoll: 3, CPUs: []int{0}})
 	before := account(t, p)
-	time.Sleep(200 * time.Millisecond)
+	eventually(t, "100 births", func() bool { return account(t, p).Since(before).Born >= 100 })
 	after := account(t, p)
 	w := after.Since(before)
-	if w.Born < 100 || w.Ended < 100 || after.Born-after.Ended > 2 {
-		t.Errorf("in 200 ms: %+v, account %+v", w, after)
+	if w.Ended < 90 || after.Born-after.Ended > 2 {
+		t.Errorf("%+v, account %+v", w, after)
 	}
 	t.Logf("%.0f births a second", w.Rate(w.Born))
 	undisturbed(t, after)
@@ -27,17 +27,14 @@ func TestChurn(t *testing.T) {
 
 func TestBirths(t *testing.T) {
 	p := start(t, target.Spec{Epoll: 3, Births: target.Births{Rate: 300, Life: 300 * time.Millisecond, Check: 100 * time.Millisecond}})
-	time.Sleep(900 * time.Millisecond)
+	eventually(t, "100 births and ends", func() bool { b := account(t, p).Births; return b != nil && b.Born >= 100 && b.Ended >= 100 })
 	a, err := p.Close()
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := a.Births
-	if b == nil || b.Born < 200 || b.Ended < 100 || b.Born-b.Ended > 150 || b.Skipped != 0 {
-		t.Fatalf("%+v", b)
-	}
-	if b.Checked+b.Late < 150 || b.Untraced != b.Checked {
-		t.Errorf("nobody traces, and of those old enough: %+v", b)
+	if b.Born-b.Ended > 600 || b.Skipped != 0 || b.Checked+b.Late < 100 || b.Untraced != b.Checked {
+		t.Errorf("nobody traces: %+v", b)
 	}
 	undisturbed(t, a)
 }
@@ -49,12 +46,17 @@ func TestBirthsInterrupted(t *testing.T) {
 		Births:  target.Births{Rate: 100, Life: 400 * time.Millisecond},
 		Signals: map[int]target.Disposition{usr1: target.SigHandle},
 	})
-	time.Sleep(300 * time.Millisecond)
-	list, err := p.List(ctx)
-	if err != nil || len(list[target.KindBirth]) < 5 {
-		t.Fatalf("%v, %v", list, err)
-	}
-	if err := p.Send(ctx, target.Send{Signal: usr1, TID: list[target.KindBirth][len(list[target.KindBirth])/2]}); err != nil {
+	var tids []int
+	eventually(t, "some births", func() bool {
+		list, err := p.List(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tids = list[target.KindBirth]
+		return len(tids) > 5
+	})
+	// Blocks are given out from the last to the first: this is the youngest.
+	if err := p.Send(ctx, target.Send{Signal: usr1, TID: tids[0]}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the EINTR", func() bool { return account(t, p).EINTR == 1 })

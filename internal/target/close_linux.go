@@ -30,7 +30,13 @@ func (t *Target) Close() (Account, error) {
 
 func (t *Target) close() (Account, error) {
 	_ = t.link.w.Close()
-	deadline, killed := time.Now().Add(farewell), false
+	t.mu.Lock()
+	killed := t.stranger // it would not listen
+	t.mu.Unlock()
+	if killed {
+		_ = t.Kill()
+	}
+	deadline := time.Now().Add(farewell)
 	for !t.goneWithin(50 * time.Millisecond) {
 		if t.link.final() != nil {
 			continue // it has said goodbye: a hundred thousand threads take their time

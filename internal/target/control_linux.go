@@ -21,13 +21,21 @@ func (in *inner) control() {
 	setComm("control")
 	setMask(^uint64(0))
 	serve(0, 1, in.obey)
+	pause(in.spec.For)
 	line, _ := json.Marshal(in.account())
 	_ = writeAll(1, append(line, '\n'))
 	in.quit(0)
 }
 
-// quit ends the process and what would outlive it.
+// quit ends the process and what would outlive it. Those who wait for a
+// semaphore leave when it is removed: thousands that called again and again
+// would keep the CPUs from everybody else.
 func (in *inner) quit(code int) {
+	for i := range in.used {
+		if t := &in.mem.tcbs[i]; t.used && int(t.kind) == sem {
+			atomic.StoreUint32(&t.ctl, ctlEnd)
+		}
+	}
 	removeSysV(in.sysV())
 	_, _ = call(unix.SYS_EXIT_GROUP, uint64(code))
 }

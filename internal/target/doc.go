@@ -30,9 +30,11 @@
 //
 // The threads under test are not Go's. They are made by clone(2), have no TLS
 // and no g, and run a loop of assembly: make a system call, compare the result,
-// count. Ten thousand cost a quarter of a second and 3 MB. Each has a control
-// block (the type tcb) that it alone writes counters to, so that an account is
-// read without touching the thread. The main thread is one of them.
+// count. Ten thousand of them are there in 0.3 s and cost 9 MB, a hundred
+// thousand in 3 s and 46 MB (their kernel stacks come on top); all stacks are
+// in one mapping. Each thread has a control block (the type tcb) that it alone
+// writes counters to, so that an account is read without touching the thread.
+// The main thread is one of them.
 //
 // Signal dispositions are the kernel's own: all start as SIG_DFL, as in a C
 // program, none of the Go runtime's handlers is left, and a handler, where one

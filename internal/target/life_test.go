@@ -5,6 +5,7 @@ package target_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -148,6 +149,36 @@ func TestStartCancelled(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		p.Close()
 		t.Errorf("Start = %v", err)
+	}
+}
+
+// By hand: a line when it is ready, commands as lines, its account at the end.
+func TestByHand(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(background(t), exe)
+	cmd.Env = append(os.Environ(), `MASSATTACH_TARGET={"futex":5,"epoll":5}`)
+	cmd.Stdin = strings.NewReader(`{"id":7,"op":"get_disposition","signal":17}` + "\n")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], `{"ready":true,"pid":`) || lines[1] != `{"id":7,"result":"default"}` {
+		t.Fatalf("%s", out)
+	}
+	var a target.Account
+	if err := json.Unmarshal([]byte(lines[2]), &a); err != nil || a.Kinds[target.KindEpoll].Threads != 5 {
+		t.Errorf("%+v, %v", a, err)
+	}
+	undisturbed(t, a)
+
+	cmd = exec.CommandContext(background(t), exe)
+	cmd.Env = append(os.Environ(), `MASSATTACH_TARGET={"futex":-1}`)
+	if out, err := cmd.Output(); err == nil || !strings.Contains(string(out), `"ready":false`) {
+		t.Errorf("a bad Spec: %s, %v", out, err)
 	}
 }
 

@@ -11,7 +11,7 @@
 // CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM|PARENT_SETTID|CHILD_CLEARTID
 #define THREAD_FLAGS 0x350f00
 
-// The control block is in R12, on which the kernel does not touch. Nothing here
+// The control block is in R12, which the kernel leaves alone. Nothing here
 // uses the stack, so that it stays untouched until a handler runs.
 
 // func clone(flags, stack uintptr, t *tcb) int

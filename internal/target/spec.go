@@ -49,8 +49,8 @@ type Spec struct {
 	Hot   int `json:"hot,omitempty"`
 
 	// Total, if not 0, is the number of threads in all, with the main one
-	// and the runtime's own: as many futex threads are made as are missing,
-	// and Futex is not looked at.
+	// and the runtime's own, which are ten or so: as many futex threads are
+	// made as are missing, and Futex is not looked at.
 	Total int `json:"total,omitempty"`
 
 	Births Births `json:"births,omitzero"`
@@ -78,6 +78,9 @@ type Spec struct {
 	MaxProcs int `json:"max_procs,omitempty"`
 	// PIDFile is written, with the pid and a newline, when the target is ready.
 	PIDFile string `json:"pidfile,omitempty"`
+	// For is how long the target lives on after the end of its input, for
+	// scripts that have none to give. Close then waits, or kills.
+	For time.Duration `json:"for_ns,omitempty"`
 }
 
 // The values of Spec.Parent.
@@ -103,7 +106,8 @@ type Births struct {
 
 // Mix is the standard mix of n threads in all: at 10,000 there are 4,000 in
 // futex (the runtime's own and the main thread among them), 4,000 in
-// epoll_wait, 500 in semop, 500 sleeping, 999 in read, 1 spinning.
+// epoll_wait, 500 in semop, 500 sleeping, 999 in read, 1 spinning. Below some 32
+// there is no room for it beside the runtime's threads, and Start fails.
 func Mix(n int) Spec {
 	s := Spec{Total: n, Epoll: n * 4 / 10, Sem: n / 20, Sleep: n / 20}
 	if s.Read = n / 10; s.Read > 0 {

@@ -153,21 +153,23 @@ func (t *Target) await(ctx context.Context) error {
 	return nil
 }
 
-// abandon ends what was started but never became ready. An orphan ends by the
-// end of its input.
+// abandon ends what was started but never became ready. It hears that its
+// input has ended once it is ready, and then leaves nothing behind; it is given
+// a second for that, and killed. An orphan is not: it ends when it is ready.
 func (t *Target) abandon() {
 	t.link.w.Close()
 	if t.parent != nil {
 		t.parent.w.Close()
-	} else if t.child != nil {
-		_ = t.child.Kill()
-	}
-	if t.child != nil {
-		_, _ = t.child.Wait()
 	}
 	select {
 	case <-t.link.ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Second):
+	}
+	if t.child != nil {
+		if t.parent == nil {
+			_ = t.child.Kill()
+		}
+		_, _ = t.child.Wait()
 	}
 	if t.pidfd >= 0 {
 		_ = unix.Close(t.pidfd)

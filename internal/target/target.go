@@ -19,7 +19,6 @@ const kindRuntime = "runtime"
 type Target struct {
 	spec    Spec
 	pid     int
-	threads int
 	link    *link
 	parent  *link // to the process between, with Spec.Parent
 	process       // of the platform
@@ -28,9 +27,11 @@ type Target struct {
 	account Account // of Close
 	err     error
 
-	mu   sync.Mutex
-	seen Account // the newest account asked for
-	sysv SysV
+	mu       sync.Mutex
+	threads  int
+	seen     Account // the newest account asked for
+	sysv     SysV
+	stranger bool // it has called exec of another program
 }
 
 // PID is the process ID of the target.
@@ -38,7 +39,11 @@ func (t *Target) PID() int { return t.pid }
 
 // Threads is how many threads the target had when it was ready, its runtime's
 // among them.
-func (t *Target) Threads() int { return t.threads }
+func (t *Target) Threads() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.threads
+}
 
 func (t *Target) do(ctx context.Context, q request, out any) error { return t.link.do(ctx, q, out) }
 
@@ -201,6 +206,9 @@ func (t *Target) Exec(ctx context.Context, e Exec) error {
 			return err
 		case <-tick.C:
 			if len(e.Argv) > 0 && t.runs(e.Argv) {
+				t.mu.Lock()
+				t.stranger = true
+				t.mu.Unlock()
 				return nil
 			}
 		}
@@ -215,10 +223,12 @@ func (t *Target) greet(h reply) error {
 	if !*h.Ready {
 		return errors.New(h.Error)
 	}
-	t.threads, t.pid = h.Threads, h.PID
 	t.mu.Lock()
-	t.sysv = h.SysV
-	t.mu.Unlock()
+	defer t.mu.Unlock()
+	if t.pid == 0 {
+		t.pid = h.PID // an exec does not change it
+	}
+	t.threads, t.sysv = h.Threads, h.SysV
 	return nil
 }
 
