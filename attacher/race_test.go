@@ -434,3 +434,26 @@ func TestRaceFair(t *testing.T) {
 		t.Errorf("a signal waited for %d others", n)
 	}
 }
+
+// The leader is seized last and let go first, so that signals to the process
+// that it ignores wake nobody who can't be helped.
+func TestRaceLeaderLast(t *testing.T) {
+	m := attachertest.New(100, 1_200)
+	m.ChunkSize = 100
+	var exits atomic.Int64
+	m.Before = func(op string, tid int) error {
+		switch {
+		case op == "seize" && tid == 100:
+			for _, other := range m.Threads() {
+				if other != 100 && m.TracerOf(other) == 0 {
+					t.Errorf("thread %d is not traced yet", other)
+					break
+				}
+			}
+		case op == "exit" && exits.Add(1) > 1 && m.TracerOf(100) != 0:
+			t.Error("the leader is not let go first")
+		}
+		return nil
+	}
+	quiet(t, m, attachFake(t, m, attacher.Options{}))
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"time"
 
 	"massattach/internal/sys"
@@ -63,14 +64,24 @@ func (sc *scanner) converge(ctx context.Context) error {
 
 // pass lists the threads once and has those seized that are not known. The
 // first pass overlaps the two.
+//
+// The leader comes last. A signal to the process that it ignores is dropped at
+// sending as long as the leader isn't traced; from then on it wakes somebody
+// (kernel/signal.c, sig_ignored and complete_signal), and if that is a thread
+// which is not seized yet nobody can repair what it interrupts.
 func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete bool, err error) {
 	sc.last, _ = sc.s.options.Proc.LastPID()
 	begin := time.Now()
 	sc.s.ledger.begun(begin)
 	sc.listed, sc.fresh = sc.listed[:0], sc.fresh[:0]
+	var leader []int
 	err = sc.s.process.Chunks(func(tids []int) error {
 		sc.listed = append(sc.listed, tids...)
 		sc.fresh = sc.s.set.Fresh(tids, sc.fresh)
+		if i := slices.Index(sc.fresh, sc.s.pid); i >= 0 {
+			leader = []int{sc.s.pid}
+			sc.fresh = slices.Delete(sc.fresh, i, i+1)
+		}
 		// A whole share at a time: a tracer that has got its share need not
 		// be woken for more.
 		for len(sc.fresh) >= share {
@@ -81,14 +92,19 @@ func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete b
 		return ctx.Err()
 	})
 	if err == nil {
-		unknown += len(sc.fresh)
+		unknown += len(sc.fresh) + len(leader)
 		sc.seat(ctx, sc.fresh, born)
 		sc.took = time.Since(begin)
 		if f := sc.s.trace.Scanned; f != nil {
 			f(len(sc.listed), sc.took)
 		}
 	}
-	if serr := sc.settleOrders(ctx); err == nil || errors.Is(err, fs.ErrNotExist) {
+	serr := sc.settleOrders(ctx)
+	if err == nil && serr == nil {
+		sc.seat(ctx, leader, born)
+		serr = sc.settleOrders(ctx)
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		err = errors.Join(sc.gone(err), serr)
 	}
 	if err != nil {
@@ -238,10 +254,16 @@ func (s *Session) keep(ctx context.Context, sc *scanner) {
 			return
 		case <-s.probe:
 		case <-timer.C:
+			if ctx.Err() != nil {
+				return
+			}
 			if s.options.Follow == FollowScan {
 				sc.follow(ctx)
 			}
 			wait(sc.next())
+		}
+		if ctx.Err() != nil {
+			return
 		}
 		if s.set.Counts().Live() == 0 {
 			if s.targetEnded() {

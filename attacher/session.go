@@ -168,12 +168,14 @@ func (s *Session) close() error {
 	}
 	begin := s.now()
 	crew := s.crew()
-	// A tracer that has ended already is as good as told.
-	_ = tell(context.Background(), crew, func(t *tracer) { t.quit = true })
-	err := s.pool.Wait()
-	for _, t := range crew {
-		t.awaitEnd()
+	if th, ok := s.set.Get(s.pid); ok {
+		// The leader goes first, as it came last: see pass.
+		if t := s.ownerOf(th); t != nil {
+			dismiss(t)
+		}
 	}
+	dismiss(crew...)
+	err := s.pool.Wait()
 	took := s.now().Sub(begin)
 	confirmed := s.sampleFree()
 	s.ledger.detached(took, confirmed)
@@ -188,6 +190,15 @@ func (s *Session) close() error {
 		err = errors.Join(err, fmt.Errorf("detach %d: a thread is still traced", s.pid))
 	}
 	return err
+}
+
+// dismiss ends tracers, and returns when their threads are gone.
+func dismiss(tracers ...*tracer) {
+	// One that has ended already is as good as told.
+	_ = tell(context.Background(), tracers, func(t *tracer) { t.quit = true })
+	for _, t := range tracers {
+		t.awaitEnd()
+	}
 }
 
 // awaitEnd waits until the tracer's thread is gone: it is some time after the

@@ -2,7 +2,6 @@ package attachertest_test
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"runtime"
 	"slices"
@@ -13,7 +12,6 @@ import (
 
 	"massattach/attacher"
 	"massattach/attacher/attachertest"
-	"massattach/procfs"
 )
 
 // bind makes the test's own thread a tracer of m.
@@ -40,81 +38,6 @@ func complains(t *testing.T, err error, what string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), what) {
 		t.Errorf("got %v, want a complaint about %q", err, what)
-	}
-}
-
-func list(t *testing.T, m *attachertest.Machine) (tids []int) {
-	t.Helper()
-	p, err := m.Open(100)
-	must(t, err)
-	must(t, p.Chunks(func(c []int) error { tids = append(tids, c...); return nil }))
-	return tids
-}
-
-// A listing goes on by the thread that comes next. When that one has died it
-// goes on by how many came before, and each other one of those that has died
-// as well hides a living thread.
-func TestReaddirTrap(t *testing.T) {
-	for _, test := range []struct {
-		die    []int
-		hidden []int
-	}{
-		{nil, nil},
-		{[]int{103}, nil},             // the one that comes next
-		{[]int{101}, nil},             // one that was listed
-		{[]int{101, 103}, []int{104}}, // both
-		{[]int{101, 102, 103}, []int{104, 105}},
-	} {
-		m := attachertest.New(100, 9)
-		m.ChunkSize = 3
-		chunks := 0
-		m.Before = func(op string, _ int) error {
-			if op == "list" {
-				if chunks++; chunks == 2 {
-					for _, tid := range test.die {
-						m.Exit(tid, 0)
-					}
-				}
-			}
-			return nil
-		}
-		got := list(t, m)
-		var hidden []int
-		for _, tid := range m.Threads() {
-			if !slices.Contains(got, tid) {
-				hidden = append(hidden, tid)
-			}
-		}
-		if !slices.Equal(hidden, test.hidden) {
-			t.Errorf("%v die: %v are hidden, want %v (listed %v)", test.die, hidden, test.hidden, got)
-		}
-	}
-}
-
-func TestListingOfAProcessThatIsGone(t *testing.T) {
-	m := attachertest.New(100, 5)
-	m.ChunkSize = 2
-	p, err := m.Open(100)
-	must(t, err)
-	err = p.Chunks(func([]int) error { m.Kill(100, syscall.SIGKILL); return nil })
-	if !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Chunks: %v", err)
-	}
-	if _, err := p.Status(100); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Status: %v", err)
-	}
-	if _, err := m.Open(100); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Open: %v", err)
-	}
-	if got := m.Account().Parent; !slices.Equal(got, []string{"killed 9"}) {
-		t.Errorf("the parent saw %v", got)
-	}
-}
-
-func TestOpenByThread(t *testing.T) {
-	var e *procfs.NotLeaderError
-	if _, err := attachertest.New(100, 3).Open(102); !errors.As(err, &e) || e.TGID != 100 {
-		t.Error(err)
 	}
 }
 
@@ -282,118 +205,6 @@ func TestDiskAndVfork(t *testing.T) {
 	}
 }
 
-// What the account must not miss.
-func TestViolations(t *testing.T) {
-	interrupted := func(t *testing.T, m *attachertest.Machine) attacher.Tracer {
-		k := bind(t, m)
-		must(t, k.Seize(101, 0))
-		must(t, k.Interrupt(101))
-		return k
-	}
-	for name, do := range map[string]struct {
-		what string
-		do   func(*testing.T, *attachertest.Machine)
-	}{
-		"an interrupt that nobody repairs": {"EINTR", func(t *testing.T, m *attachertest.Machine) {
-			must(t, interrupted(t, m).Cont(101, 0))
-		}},
-		"an ignored signal": {"EINTR", func(t *testing.T, m *attachertest.Machine) {
-			k := bind(t, m)
-			must(t, k.Seize(101, 0))
-			m.Signal(101, syscall.SIGCHLD)
-			must(t, k.Cont(101, syscall.SIGCHLD))
-		}},
-		"a short write": {"early", func(t *testing.T, m *attachertest.Machine) {
-			m.Set(101, attachertest.Write)
-			must(t, interrupted(t, m).Cont(101, 0))
-		}},
-		"a signal that is swallowed": {"lost", func(t *testing.T, m *attachertest.Machine) {
-			m.Handle(syscall.SIGUSR1, attachertest.Handler)
-			k := interrupted(t, m)
-			m.Signal(101, syscall.SIGUSR1)
-			must(t, k.Restart(101))
-			must(t, k.Cont(101, 0))
-			must(t, k.Cont(101, 0))
-		}},
-		"a signal that nobody sent": {"nobody had sent", func(t *testing.T, m *attachertest.Machine) {
-			m.Handle(syscall.SIGUSR1, attachertest.Handler)
-			k := bind(t, m)
-			must(t, k.Seize(101, 0))
-			m.Signal(101, syscall.SIGCHLD)
-			must(t, k.Cont(101, syscall.SIGUSR1))
-		}},
-		"a register of the program's own": {"register", func(t *testing.T, m *attachertest.Machine) {
-			m.Spin(101)
-			must(t, interrupted(t, m).Restart(101))
-		}},
-		"the kernel's own result": {"-514", func(t *testing.T, m *attachertest.Machine) {
-			m.Handle(syscall.SIGUSR1, attachertest.Handler)
-			k := bind(t, m)
-			must(t, k.Seize(101, 0))
-			m.Queue(101, rt, 1)
-			m.Signal(101, syscall.SIGUSR1)
-			m.Handle(rt, attachertest.Handler)
-			must(t, k.Cont(101, syscall.SIGUSR1)) // the second behind its handler
-			must(t, k.Restart(101))
-			must(t, k.Cont(101, rt))
-		}},
-		"user code in a stopped process": {"stopped by job control", func(t *testing.T, m *attachertest.Machine) {
-			k := bind(t, m)
-			must(t, k.Seize(101, 0))
-			m.Kill(100, syscall.SIGSTOP)
-			must(t, k.Cont(101, 0))
-		}},
-		"the parent's status": {"taken from its parent", func(t *testing.T, m *attachertest.Machine) {
-			m.SetParent(attachertest.Parent{Ours: true})
-			k := bind(t, m)
-			must(t, k.Seize(100, 0))
-			m.ExitGroup(1)
-			if _, err := k.Reap(100); err != nil {
-				t.Error(err)
-			}
-			if err := m.ParentWait(); err != syscall.ECHILD {
-				t.Error(err)
-			}
-		}},
-		"another tracer's thread": {"which is tracer", func(t *testing.T, m *attachertest.Machine) {
-			k := interrupted(t, m)
-			other, err := m.Tracer()
-			must(t, err)
-			if err := other.Cont(101, 0); err != syscall.ESRCH {
-				t.Error(err)
-			}
-			_ = k
-		}},
-		"a tracer that was left": {"has not ended", func(t *testing.T, m *attachertest.Machine) { bind(t, m) }},
-		"a thread that is left traced": {"still traced", func(t *testing.T, m *attachertest.Machine) {
-			must(t, bind(t, m).Seize(101, 0))
-		}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := attachertest.New(100, 2)
-			do.do(t, m)
-			complains(t, m.Quiet(), do.what)
-		})
-	}
-}
-
-func TestAnotherThread(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("thread ids")
-	}
-	m := attachertest.New(100, 2)
-	k := bind(t, m)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		_ = k.Seize(101, 0)
-	}()
-	<-done
-	complains(t, m.Check(), "another thread")
-}
-
 // A child of the tracers' own process: who only looks leaves its exit to the
 // parent, also when the tracer ends first.
 func TestOwnChild(t *testing.T) {
@@ -478,113 +289,5 @@ func TestCookie(t *testing.T) {
 	must(t, m.Check())
 	if a := m.Account(); a.Merged != 1 || len(a.Handled) != 1 {
 		t.Errorf("merged %d, handled %v", a.Merged, a.Handled)
-	}
-}
-
-// Manual leaves it to the test who runs when. INTERRUPT and a signal are both
-// on their way; what the tracer sees depends on nothing else.
-func TestManual(t *testing.T) {
-	m := attachertest.New(100, 3)
-	m.Manual = true
-	k := bind(t, m)
-	must(t, k.Seize(101, 0))
-	must(t, k.Interrupt(101))
-	must(t, k.Interrupt(101))
-	if got := m.Runnable(); !slices.Equal(got, []int{101}) {
-		t.Fatal(got)
-	}
-	if ws, _ := k.Look(0, false); ws.TID != 0 {
-		t.Error("it has stopped before it ran")
-	}
-	if err := k.Cont(101, 0); err != syscall.ESRCH {
-		t.Error(err)
-	}
-	m.Run(101)
-	must(t, k.Restart(101))
-	must(t, k.Cont(101, 0))
-	m.Run(101)
-	if ws, _ := k.Look(0, false); ws.TID != 0 || m.State(101) != 'S' {
-		t.Error("two interrupts before the stop are one")
-	}
-	// A tracer's end before the stop: the thread was woken for nothing.
-	must(t, k.Interrupt(101))
-	k.Exit()
-	m.Run(101)
-	complains(t, m.Quiet(), "EINTR")
-}
-
-// With a gate one scheduler owns every call: here it lets two tracers through
-// in turn, and knows who would sleep on.
-func TestGate(t *testing.T) {
-	m := attachertest.New(100, 3)
-	type caller struct {
-		tracer int
-		op     string
-		pass   chan struct{}
-	}
-	arrived := make(chan caller)
-	m.Gate = func(tracer int, op string, tid int) {
-		c := caller{tracer, op, make(chan struct{})}
-		arrived <- c
-		<-c.pass
-	}
-	var log []string
-	result := make(chan string)
-	go func() {
-		runtime.LockOSThread()
-		k, _ := m.Tracer()
-		_ = k.Seize(101, 0)
-		_, err := k.Look(0, true)
-		k.Exit()
-		result <- fmt.Sprint(err)
-	}()
-
-	for {
-		select {
-		case r := <-result:
-			log = append(log, r)
-			want := []string{"tracer", "seize", "look", "sleep", "exit", "<nil>"}
-			if !slices.Equal(log, want) {
-				t.Errorf("log %v, want %v", log, want)
-			}
-			return
-		case c := <-arrived:
-			if c.op == "sleep" {
-				if m.Awake(c.tracer) {
-					t.Error("awake for nothing")
-				}
-				m.Signal(101, syscall.SIGCHLD)
-				if !m.Awake(c.tracer) {
-					t.Error("asleep beside a stop")
-				}
-
-			}
-			log = append(log, c.op)
-			close(c.pass)
-
-		}
-	}
-}
-
-func TestSelect(t *testing.T) {
-	m := attachertest.New(100, 4)
-	m.SetName(102, "worker")
-	m.Spin(103)
-	p, err := m.Open(100)
-	must(t, err)
-	for _, test := range []struct {
-		sel  procfs.Selection
-		want []int
-	}{
-		{procfs.Selection{}, []int{100, 101, 102, 103}},
-		{procfs.Selection{TIDs: []int{103, 999}}, []int{103}},
-		{procfs.Selection{Comm: "work*"}, []int{102}},
-		{procfs.Selection{State: "R"}, []int{103}},
-		{procfs.Selection{Syscall: procfs.NoSyscall}, []int{103}},
-	} {
-		got, err := p.Select(test.sel, nil)
-		if err != nil || !slices.Equal(got, test.want) {
-			t.Errorf("%+v: %v, %v", test.sel, got, err)
-		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,11 +14,17 @@ import (
 	"time"
 
 	"massattach/attacher"
+	"massattach/internal/sys"
 	"massattach/internal/target"
 )
 
 func TestMain(m *testing.M) {
 	target.Main()
+	// Under the race detector a process waits a second before it exits; the
+	// targets, which inherit this, need not.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
@@ -164,8 +171,17 @@ func (w *realWorld) parent() string {
 	return strings.Join(seen, ", ")
 }
 
+// registers are the commands that see, or change, an interrupted call as the
+// fake and amd64 have it.
+var registers = regexp.MustCompile(`(?m)^\s*(result|setresult|restart|incall) `)
+
 func TestConformanceLinux(t *testing.T) {
 	for _, s := range scripts {
-		t.Run(s.rule, func(t *testing.T) { runScript(t, newRealWorld(t, cast(s.script)), s.script) })
+		t.Run(s.rule, func(t *testing.T) {
+			if !sys.CanRestart && registers.MatchString(s.text) {
+				t.Skip("it reads amd64's registers")
+			}
+			runScript(t, newRealWorld(t, cast(s.text)), s.text)
+		})
 	}
 }

@@ -80,7 +80,10 @@ func (tr *tracer) request(op string, tid int, anyState bool) (*task, error) {
 		} else if t.g.stranger {
 			m.account.violation("tracer %d: %s on thread %d, a stranger", tr.id, op, tid)
 		}
-	case anyState, t.job.traced && !t.job.listening && !t.sigkill && !t.spurious():
+	case anyState:
+		return t, nil
+	case t.job.traced && !t.job.listening && !t.sigkill && !t.spurious():
+		t.seen = true
 		return t, nil
 	}
 	m.unlock()

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -250,63 +248,6 @@ func (s *scene) request(k attacher.Tracer, f []string, tid int) (string, bool) {
 	return "", false
 }
 
-// outcome spells a request's result: the errno, or what was read.
-func outcome(err error, v ...any) string {
-	if err == nil {
-		if len(v) == 0 {
-			return "ok"
-		}
-		return fmt.Sprint(v...)
-	}
-	for name, e := range map[string]syscall.Errno{"ESRCH": syscall.ESRCH, "EPERM": syscall.EPERM, "EIO": syscall.EIO, "ECHILD": syscall.ECHILD, "EINTR": syscall.EINTR} {
-		if errors.Is(err, e) {
-			return name
-		}
-	}
-	return err.Error()
-}
-
-// report spells a wait status; of a wait for any with the thread's name.
-func (s *scene) report(who string, ws attacher.WaitStatus, err error) string {
-	if err != nil {
-		return outcome(err)
-	}
-	if ws.TID == 0 {
-		return "none"
-	}
-	what := describe(ws)
-	if who == "any" {
-		what = s.name(ws.TID) + " " + what
-	}
-	return what
-}
-
-func describe(ws attacher.WaitStatus) string {
-	sig := signalName(syscall.Signal(ws.Status & 0x7f))
-	switch {
-	case ws.Code == sys.CodeExited:
-		return fmt.Sprintf("exited %d", ws.Status)
-	case ws.Code == sys.CodeKilled, ws.Code == sys.CodeDumped:
-		return "killed " + sig
-	}
-	switch ws.Status >> 8 {
-	case 0:
-		return "signal " + sig
-	case sys.EventStop:
-		if sig == "TRAP" {
-			return "trap"
-		}
-		return "group " + sig
-	case sys.EventClone:
-		return "clone"
-	case sys.EventExec:
-		return "exec"
-	case sys.EventExit:
-		return "exit-stop"
-	}
-	return fmt.Sprintf("status %#x", ws.Status)
-}
-
 func (s *scene) status(what string, tid int) string {
 	st, err := s.w.process().Status(tid)
 	if err != nil {
@@ -370,99 +311,6 @@ func cast(script string) []string {
 }
 
 var threadNames = []string{"l", "f1", "f2", "e1", "e2", "n1", "s1", "r1", "c1"}
-
-const rt = syscall.Signal(39)
-
-var signals = map[string]syscall.Signal{
-	"USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2, "CHLD": syscall.SIGCHLD, "WINCH": syscall.SIGWINCH,
-	"STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT, "KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM,
-	"TRAP": syscall.SIGTRAP, "RT": rt, "BAD": 65,
-}
-
-func signalName(sig syscall.Signal) string {
-	for name, v := range signals {
-		if v == sig {
-			return name
-		}
-	}
-	return strconv.Itoa(int(sig))
-}
-
-// tracerThread is a thread that may be a tracer, and does what it is told.
-type tracerThread struct {
-	k     attacher.Tracer
-	work  chan func()
-	gone  chan struct{}
-	begun atomic.Bool // a request that was told to begin has ended
-}
-
-func (s *scene) tracer(name string) *tracerThread {
-	tr := s.tracers[name]
-	if tr == nil {
-		tr = startTracer(s.t, s.w.kernel())
-		s.tracers[name] = tr
-	}
-	return tr
-}
-
-func startTracer(t *testing.T, kernel attacher.Kernel) *tracerThread {
-	tr := &tracerThread{work: make(chan func()), gone: make(chan struct{})}
-	bound := make(chan error)
-	var start func()
-	start = func() {
-		runtime.LockOSThread()
-		k, err := kernel.Tracer()
-		if errors.Is(err, attacher.ErrUnfit) {
-			// Keep this thread until another goroutine has found one.
-			done := make(chan struct{})
-			go func() { defer close(done); start() }()
-			<-tr.gone
-			<-done
-			runtime.UnlockOSThread()
-			return
-		}
-		tr.k = k
-		bound <- err
-		defer close(tr.gone)
-		if err != nil {
-			return
-		}
-		for f := range tr.work {
-			f()
-		}
-		k.Exit()
-		// Locked as it is, the thread ends with the goroutine.
-	}
-	go start()
-	if err := <-bound; err != nil {
-		t.Fatal(err)
-	}
-	return tr
-}
-
-func (tr *tracerThread) do(f func(attacher.Tracer)) {
-	done := make(chan struct{})
-	tr.work <- func() { defer close(done); f(tr.k) }
-	<-done
-}
-
-// ring has the tracer sleep, and rings until it has heard.
-func (tr *tracerThread) ring() string {
-	done := make(chan error, 1)
-	tr.work <- func() { _, err := tr.k.Look(0, true); done <- err }
-	for {
-		select {
-		case err := <-done:
-			return outcome(err)
-		case <-time.After(time.Millisecond):
-			if err := tr.k.Ring(); err != nil {
-				return outcome(err)
-			}
-		}
-	}
-}
-
-func (tr *tracerThread) end() { close(tr.work); <-tr.gone }
 
 func (s *scene) close() {
 	for _, tr := range s.tracers {
