@@ -14,21 +14,19 @@ var errTracerGone = errors.New("tracer thread has ended")
 // batch, never one request.
 type command struct {
 	do      func(*tracer)
-	taken   atomic.Bool   // the tracer has heard
-	dropped bool          // the tracer ended instead; read after done
-	done    chan struct{} // closed when do has returned or was dropped
+	heard   chan struct{} // closed when the tracer has taken it, or ended instead
+	done    chan struct{} // closed when do has returned, or will not be called
+	dropped bool          // it will not; read after done
 }
 
 // post gives t something to do. The caller must see that t hears of it: see
 // deliver.
 func (t *tracer) post(do func(*tracer)) *command {
-	c := &command{do: do, done: make(chan struct{})}
+	c := &command{do: do, heard: make(chan struct{}), done: make(chan struct{})}
 	t.mu.Lock()
 	if t.closed {
 		t.mu.Unlock()
-		c.taken.Store(true)
-		c.dropped = true
-		close(c.done)
+		c.drop()
 		return c
 	}
 	t.inbox = append(t.inbox, c)
@@ -50,7 +48,7 @@ func (t *tracer) takeCommands() {
 		t.posted.Store(false)
 		t.mu.Unlock()
 		for _, c := range cs {
-			c.taken.Store(true)
+			close(c.heard)
 		}
 		t.idle = false
 		for _, c := range cs {
@@ -67,9 +65,24 @@ func (t *tracer) abandon() {
 	t.inbox, t.closed = nil, true
 	t.mu.Unlock()
 	for _, c := range cs {
-		c.taken.Store(true)
-		c.dropped = true
-		close(c.done)
+		c.drop()
+	}
+}
+
+// drop says that the command will not be done.
+func (c *command) drop() {
+	c.dropped = true
+	close(c.heard)
+	close(c.done)
+}
+
+// taken says whether the tracer has heard.
+func (c *command) taken() bool {
+	select {
+	case <-c.heard:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -96,34 +109,32 @@ type order struct {
 // within one ring, but for one that is inside a SEIZE, which needs no ring and
 // looks at its inbox afterwards.
 func deliver(ctx context.Context, orders []order) error {
-	var timer *time.Timer
-	for wait := ringFirst; ; wait = min(2*wait, ringLast) {
-		deaf := 0
+	ring := func() {
 		for _, o := range orders {
-			if o.c.taken.Load() {
-				continue
-			}
-			deaf++
-			if o.t.asleep.Load() {
-				// ESRCH: the thread has ended; abandon marks the command.
+			if !o.c.taken() && o.t.asleep.Load() {
+				// ESRCH: the thread has ended; abandon drops the command.
 				_ = o.t.k.Ring()
 			}
 		}
-		if deaf == 0 {
-			return nil
-		}
-		if timer == nil {
-			timer = time.NewTimer(wait)
-			defer timer.Stop()
-		} else {
-			timer.Reset(wait)
-		}
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
+	}
+	ring()
+	wait := ringFirst
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for _, o := range orders {
+		for !o.c.taken() {
+			select {
+			case <-o.c.heard:
+			case <-timer.C:
+				ring()
+				wait = min(2*wait, ringLast)
+				timer.Reset(wait)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 	}
+	return nil
 }
 
 // tell has each of the tracers do something and waits for all of them. When
@@ -143,7 +154,7 @@ func tell(ctx context.Context, tracers []*tracer, do func(*tracer)) error {
 	err := deliver(ctx, orders)
 	cancelled.Store(err != nil)
 	for _, o := range orders {
-		if err != nil && !o.c.taken.Load() {
+		if err != nil && !o.c.taken() {
 			continue
 		}
 		<-o.c.done

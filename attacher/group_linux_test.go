@@ -7,6 +7,8 @@ import (
 
 	"massattach/internal/target"
 	"massattach/threadset"
+
+	"golang.org/x/sys/unix"
 )
 
 // parentSaw answers what the target's parent was told.
@@ -18,6 +20,8 @@ func parentSaw(t *testing.T, p *target.Target) target.ParentAccount {
 	}
 	return a
 }
+
+func tgkill(pid, tid int, sig syscall.Signal) error { return unix.Tgkill(pid, tid, sig) }
 
 func kill(t *testing.T, p *target.Target, sig syscall.Signal) {
 	t.Helper()

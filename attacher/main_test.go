@@ -10,15 +10,12 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"massattach/attacher"
 	"massattach/internal/target"
 	"massattach/procfs"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) {
@@ -217,5 +214,3 @@ func tool(t testing.TB, name string) string {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
-
-func tgkill(pid, tid int, sig syscall.Signal) error { return unix.Tgkill(pid, tid, sig) }

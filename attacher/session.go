@@ -41,13 +41,14 @@ type Session struct {
 	mu      sync.Mutex
 	tracers []*tracer
 
-	probe    chan struct{} // a tracer has lost its last tracee: has the target ended?
-	ended    chan struct{} // closed when it has
-	cancel   context.CancelFunc
-	keeping  sync.WaitGroup
-	closing  sync.Once
-	closed   atomic.Bool
-	closeErr error
+	probe     chan struct{} // a tracer has lost its last tracee: has the target ended?
+	ended     chan struct{} // closed when it has
+	cancel    context.CancelFunc
+	keeping   sync.WaitGroup
+	closing   sync.Once
+	closed    atomic.Bool
+	attaching atomic.Bool // Attach has not returned yet
+	closeErr  error
 }
 
 // share is how many tracees a tracer is given. Each report costs it 25 ns a
@@ -106,6 +107,8 @@ func (s *Session) attach(ctx context.Context) error {
 		_ = sys.QuietChildren()
 	}
 	sc := newScanner(s)
+	s.attaching.Store(true)
+	defer s.attaching.Store(false)
 	if err := sc.converge(ctx); err != nil {
 		return fmt.Errorf("attach %d: %w", s.pid, err)
 	}
@@ -207,8 +210,14 @@ func (t *tracer) awaitEnd() {
 	if t.k == nil {
 		return
 	}
-	for wait := 10 * time.Microsecond; !t.k.Ended(); wait = min(2*wait, 50*time.Microsecond) {
-		time.Sleep(wait)
+	for i := 0; !t.k.Ended(); i++ {
+		// time.Sleep would be a millisecond: when nobody else runs, Go waits
+		// for its timers in epoll_wait.
+		if i < 20 {
+			runtime.Gosched()
+		} else {
+			sys.Nap(20 * time.Microsecond)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"massattach/internal/sys"
 	"massattach/threadset"
 )
 
@@ -164,6 +165,12 @@ func (t *tracer) look() (WaitStatus, error) {
 		}
 		t.flush()
 	}
+	if t.s.attaching.Load() {
+		// Others have a batch to seize, and Go takes the P of a thread that
+		// sleeps in a system call only when its monitor comes by, some 0.2
+		// ms later: hand it on.
+		runtime.Gosched()
+	}
 	t.asleep.Store(true)
 	defer t.asleep.Store(false)
 	if t.posted.Load() {
@@ -204,7 +211,7 @@ func (t *tracer) sweep() bool {
 }
 
 // fairEvery is how many reports in a row are taken as they come.
-const fairEvery = 256
+const fairEvery = 1024
 
 // beFair looks at every tracee when reports come thick and fast. A wait for
 // any finds the first of the list that has something to report
@@ -216,7 +223,7 @@ func (t *tracer) beFair() {
 	}
 	t.streak = 0
 	now := t.s.now()
-	busy := now.Sub(t.rounds) < fairEvery*100*time.Microsecond
+	busy := now.Sub(t.rounds) < fairEvery*50*time.Microsecond
 	t.rounds = now
 	if !busy {
 		return
@@ -255,7 +262,7 @@ func (t *tracer) settle() {
 		case !t.asking():
 			return
 		default:
-			time.Sleep(50 * time.Microsecond)
+			sys.Nap(20 * time.Microsecond)
 		}
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
-
-	"massattach/internal/sys"
 )
 
 // The whole of what this package asks of the kernel. Every call that can answer
@@ -62,7 +60,7 @@ func rewind(fd int) error {
 // getdents fills buf with linux_dirent64 records, see appendNumbers. 0 is the end.
 func getdents(fd int, buf []byte) (int, error) {
 	for {
-		n, err := sys.Getdents(fd, buf)
+		n, err := unix.Getdents(fd, buf)
 		if err != unix.EINTR {
 			return max(n, 0), err
 		}

@@ -67,18 +67,9 @@ func Split(tids []int, n int) (*Session, error) {
 	return s, err
 }
 
-// Forward seizes all threads of pid on one thread, which from then on waits
-// for any and continues it with its signal.
-func Forward(pid int) (*Session, error) {
-	s, err := Attach(pid)
-	if err != nil {
-		return nil, err
-	}
-	tids, err := List(pid)
-	s.Release()
-	if err != nil {
-		return nil, err
-	}
+// Forward seizes tids, in this order, on one thread, which from then on waits
+// for any and continues it with its signal. Those seized last are found first.
+func Forward(tids []int) (*Session, error) {
 	return start([]func(*Session) (int, error){func(s *Session) (int, error) {
 		for _, tid := range tids {
 			if err := sys.Seize(tid, 0); err != nil {

@@ -40,3 +40,4 @@ func ReadMemory(int, uint64, []byte) error  { return errors.ErrUnsupported }
 func SocketTimeout(int, int, int, bool) (time.Duration, error) {
 	return 0, errors.ErrUnsupported
 }
+func Nap(d time.Duration) { time.Sleep(d) }

@@ -4,6 +4,7 @@ package sys
 
 import (
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -72,3 +73,10 @@ func Kill(tid int, sig syscall.Signal) error {
 
 // Gettid answers the id of the calling thread.
 func Gettid() int { return unix.Gettid() }
+
+// Nap sleeps for d, as exactly as the kernel's timers are (nanosleep(2), some
+// 50 µs of slack), or until a signal comes.
+func Nap(d time.Duration) {
+	ts := unix.NsecToTimespec(int64(d))
+	_ = unix.Nanosleep(&ts, nil)
+}

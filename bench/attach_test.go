@@ -1,0 +1,113 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"massattach/bench/raw"
+	"massattach/internal/target"
+)
+
+// Attach to all threads, from the first read of their list to the last SEIZE,
+// beside one thread that lists and seizes.
+func BenchmarkAttach(b *testing.B) {
+	for _, n := range []int{1_000, 10_000} {
+		b.Run(fmt.Sprintf("threads=%d", n), func(b *testing.B) { benchmarkAttach(b, n) })
+	}
+}
+
+func benchmarkAttach(b *testing.B, n int) float64 {
+	spec := target.Mix(n)
+	spec.Orphan = true
+	p := start(b, spec)
+	var f pairs
+	for b.Loop() {
+		rs, err := raw.Attach(p.PID())
+		if err != nil {
+			b.Fatal(err)
+		}
+		rs.Release()
+		time.Sleep(5 * time.Millisecond)
+		s := attach(b, p.PID(), nil)
+		time.Sleep(5 * time.Millisecond)
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		r := s.Report()
+		if r.Threads.Attached < rs.Threads || !r.Converged {
+			b.Fatalf("attached %d of %d", r.Threads.Attached, rs.Threads)
+		}
+		f.add(r.Attach.Elapsed, rs.Elapsed)
+		time.Sleep(5 * time.Millisecond)
+	}
+	f.report(b, "ns/attach")
+	if a := account(b, p); a.EINTR != 0 || a.Early != 0 {
+		b.Errorf("the target saw %d EINTR, %d early returns", a.EINTR, a.Early)
+	}
+	return median(f.ours)
+}
+
+// How the time of an attach grows with the threads: the exponent of a line
+// through the logarithms. Sizes that the machine's limits don't allow are left
+// out.
+func BenchmarkGrowth(b *testing.B) {
+	var xs, ys []float64
+	for _, n := range []int{1_000, 3_000, 10_000, 30_000, 100_000} {
+		b.Run(fmt.Sprintf("threads=%d", n), func(b *testing.B) {
+			if t := benchmarkAttach(b, n); t > 0 {
+				xs, ys = append(xs, math.Log(float64(n))), append(ys, math.Log(t))
+			}
+		})
+	}
+	if len(xs) > 1 {
+		b.Logf("exponent %.3f over %d sizes", slope(xs, ys), len(xs))
+	}
+}
+
+func slope(xs, ys []float64) float64 {
+	var mx, my, num, den float64
+	for i := range xs {
+		mx += xs[i] / float64(len(xs))
+		my += ys[i] / float64(len(ys))
+	}
+	for i := range xs {
+		num += (xs[i] - mx) * (ys[i] - my)
+		den += (xs[i] - mx) * (xs[i] - mx)
+	}
+	return num / den
+}
+
+// Let go of all threads, until the last tracer thread is gone, beside the end
+// of as many bare tracer threads.
+func BenchmarkDetach(b *testing.B) {
+	const n, share = 10_000, 500
+	spec := target.Mix(n)
+	spec.Orphan = true
+	p := start(b, spec)
+	var f pairs
+	for b.Loop() {
+		tids, err := raw.List(p.PID())
+		if err != nil {
+			b.Fatal(err)
+		}
+		rs, err := raw.Split(tids, (len(tids)+share-1)/share)
+		if err != nil {
+			b.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+		bare := rs.Release()
+		time.Sleep(10 * time.Millisecond)
+		s := attach(b, p.PID(), nil)
+		time.Sleep(10 * time.Millisecond)
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		f.add(s.Report().Detach.Elapsed, bare)
+	}
+	f.report(b, "ns/detach")
+	if a := account(b, p); a.EINTR != 0 || a.Early != 0 {
+		b.Errorf("the target saw %d EINTR, %d early returns", a.EINTR, a.Early)
+	}
+}
