@@ -1,0 +1,216 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"massattach/attacher"
+	"massattach/internal/target"
+	"massattach/procfs"
+)
+
+// TestMain makes three programs of this one: the tests, the targets that they
+// start, and the command itself, as the scripts run it.
+func TestMain(m *testing.M) {
+	target.Main()
+	testscript.Main(leakCheck{m}, map[string]func(){
+		"massattach": main,
+		// The same on a kernel that takes its time with each SEIZE.
+		"massattach-slow": func() {
+			t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, kernel: slowKernel{attacher.Linux}}
+			os.Exit(t.run(context.Background(), os.Args[1:]))
+		},
+	})
+}
+
+// leakCheck fails when the tests leave a process behind.
+type leakCheck struct{ *testing.M }
+
+func (l leakCheck) Run() int {
+	// The command respects a signal that it was started to ignore, as a shell
+	// does to what it runs in the background. A handler here makes it the
+	// default again for what the tests start.
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
+	if os.Geteuid() == 0 {
+		if err := makePublicDir(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(publicDir)
+	}
+	code := l.M.Run()
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		left := children()
+		if len(left) == 0 {
+			return code
+		}
+		if time.Now().After(end) {
+			fmt.Fprintln(os.Stderr, "processes left behind:", left)
+			return max(code, 1)
+		}
+	}
+}
+
+// children are the processes that this one has started.
+func children() (left []string) {
+	all, err := procfs.FS{}.Top(0)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for _, p := range all {
+		if st, err := status(p.PID, p.PID); err == nil && st.PPid == os.Getpid() {
+			left = append(left, fmt.Sprintf("%s[%d]", p.Comm, p.PID))
+		}
+	}
+	return left
+}
+
+func status(pid, tid int) (procfs.Status, error) {
+	p, err := procfs.FS{}.Open(pid)
+	if err != nil {
+		return procfs.Status{}, err
+	}
+	defer p.Close()
+	return p.Status(tid)
+}
+
+type slowKernel struct{ attacher.Kernel }
+
+func (k slowKernel) Tracer() (attacher.Tracer, error) {
+	t, err := k.Kernel.Tracer()
+	if err != nil {
+		return nil, err
+	}
+	return slowTracer{t}, nil
+}
+
+type slowTracer struct{ attacher.Tracer }
+
+func (t slowTracer) Seize(tid, options int) error {
+	time.Sleep(10 * time.Millisecond)
+	return t.Tracer.Seize(tid, options)
+}
+
+// inCI reports whether a test that can't run here has to fail.
+func inCI() bool { return os.Getenv("CI") == "true" }
+
+func TestScripts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if scope, _ := (procfs.FS{}).YamaScope(); scope > 0 {
+			t.Skipf("kernel.yama.ptrace_scope is %d: an ordinary user can't trace what is no child of the tracer", scope)
+		}
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("UPDATE") != "",
+		Setup:               setup,
+		Cmds:                commands,
+		Condition:           condition,
+		Deadline:            time.Now().Add(2 * time.Minute),
+	})
+}
+
+// condition knows, beside testscript's own, what a script may lack here: root,
+// or a program (have:strace). In CI nothing may be lacking.
+func condition(cond string) (bool, error) {
+	if program, ok := strings.CutPrefix(cond, "have:"); ok {
+		_, err := exec.LookPath(program)
+		return err == nil || inCI(), nil
+	}
+	if cond == "root" {
+		return os.Geteuid() == 0 || inCI(), nil
+	}
+	return false, fmt.Errorf("unknown condition %q", cond)
+}
+
+func TestPIDs(t *testing.T) {
+	for _, tc := range []struct{ line, want string }{
+		{"1 2 3", "[1 2 3]"},
+		{"-p 1 2 -p 3", "[1 2 3]"},
+		{"1 -p 2 3", "[1 2 3]"},
+		{"1 2 --pid=3 -p4 5 -p 6", "[1 2 3 4 5 6]"},
+		{"2 --for 1s -p 1 2 1", "[2 1]"},
+		{"--for 1s", "[]"},
+		{"1 two", `"two" is not a process number`},
+		{"0", `"0" is not a process number`},
+		{"1 -- -2", `"-2" is not a process number`},
+		{"-2", `"-2" is not a process number`},
+		{"-p -2", `--pid: "-2" is not a process number`},
+		{"99999999999999999999", `"99999999999999999999" is not a process number`},
+	} {
+		tl := &tool{}
+		cmd := tl.attachCommand()
+		cmd.SetFlagErrorFunc(flagError)
+		p := cmd.Flags().Lookup("pid").Value.(*pids)
+		var got string
+		if err := cmd.ParseFlags(strings.Fields(tc.line)); err != nil {
+			got = flagError(cmd, err).Error()
+		} else if list, err := p.list(cmd.Flags().Args()); err != nil {
+			got = err.Error()
+		} else {
+			got = fmt.Sprint(list)
+		}
+		if got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.line, got, tc.want)
+		}
+	}
+}
+
+func TestCommon(t *testing.T) {
+	for _, tc := range []struct {
+		codes []int
+		want  int
+	}{
+		{[]int{0}, 0}, {[]int{4}, 4}, {[]int{5, 5}, 5}, {[]int{0, 4}, 3}, {[]int{4, 5, 4}, 3}, {[]int{3, 3}, 3},
+	} {
+		if got := common(tc.codes); got != tc.want {
+			t.Errorf("%v: %d, want %d", tc.codes, got, tc.want)
+		}
+	}
+}
+
+func TestBar(t *testing.T) {
+	for _, tc := range []struct {
+		done, total, width int
+		want               string
+	}{
+		{0, 10_000, 80, "attaching [>                             ] 0 of 10,000 threads"},
+		{5_000, 10_000, 80, "attaching [===============>              ] 5,000 of 10,000 threads"},
+		{10_000, 10_000, 80, "attaching [==============================] 10,000 of 10,000 threads"},
+		{11, 10, 80, "attaching [==============================] 11 of 11 threads"},
+		{0, 0, 80, "attaching [>                             ] 0 of 1 thread"},
+		{5_000, 10_000, 40, "attaching 5,000 of 10,000 threads"},
+		{5_000, 10_000, 30, "5,000 of 10,000 threads"},
+		{5_000, 10_000, 10, ""},
+	} {
+		if got := bar("attaching", tc.done, tc.total, tc.width); got != tc.want {
+			t.Errorf("%d of %d in %d columns:\n got %q\nwant %q", tc.done, tc.total, tc.width, got, tc.want)
+		}
+	}
+}
+
+func atoi(ts *testscript.TestScript, s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		ts.Fatalf("%q is no number", s)
+	}
+	return n
+}
