@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"massattach/internal/sys"
@@ -74,36 +75,38 @@ func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete b
 	begin := time.Now()
 	sc.s.ledger.begun(begin)
 	sc.listed, sc.fresh = sc.listed[:0], sc.fresh[:0]
-	var leader []int
+	last := new(lastly)
+	last.left.Add(1)
 	err = sc.s.process.Chunks(func(tids []int) error {
 		sc.listed = append(sc.listed, tids...)
 		sc.fresh = sc.s.set.Fresh(tids, sc.fresh)
 		if i := slices.Index(sc.fresh, sc.s.pid); i >= 0 {
-			leader = []int{sc.s.pid}
+			last.leader = sc.s.pid
 			sc.fresh = slices.Delete(sc.fresh, i, i+1)
+			unknown++
 		}
 		// A whole share at a time: a tracer that has got its share need not
 		// be woken for more.
 		for len(sc.fresh) >= share {
-			sc.seat(ctx, sc.fresh[:share], born)
+			sc.seat(ctx, sc.fresh[:share], born, last)
 			sc.fresh = append(sc.fresh[:0], sc.fresh[share:]...)
 			unknown += share
 		}
 		return ctx.Err()
 	})
 	if err == nil {
-		unknown += len(sc.fresh) + len(leader)
-		sc.seat(ctx, sc.fresh, born)
+		unknown += len(sc.fresh)
+		sc.seat(ctx, sc.fresh, born, last)
+		if last.done() {
+			// Nobody else is at work.
+			sc.seat(ctx, []int{last.leader}, born, nil)
+		}
 		sc.took = time.Since(begin)
 		if f := sc.s.trace.Scanned; f != nil {
 			f(len(sc.listed), sc.took)
 		}
 	}
 	serr := sc.settleOrders(ctx)
-	if err == nil && serr == nil {
-		sc.seat(ctx, leader, born)
-		serr = sc.settleOrders(ctx)
-	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		err = errors.Join(sc.gone(err), serr)
 	}
@@ -140,17 +143,35 @@ func (sc *scanner) gone(err error) error {
 	return err
 }
 
+// lastly is the leader, who is seized by the tracer that ends its batch last.
+type lastly struct {
+	left   atomic.Int32 // batches, and the list itself, that have not ended
+	leader int          // 0 for none; set before the list ends
+}
+
+// done ends a batch or the list. It says whether the leader's turn has come.
+func (l *lastly) done() bool {
+	return l.left.Add(-1) == 0 && l.leader != 0
+}
+
 // seat gives threads to tracers, and starts new tracers when the others have
 // their share.
-func (sc *scanner) seat(ctx context.Context, tids []int, born bool) {
+func (sc *scanner) seat(ctx context.Context, tids []int, born bool, last *lastly) {
 	for len(tids) > 0 {
 		t := sc.s.roomiest()
 		n := min(len(tids), share-int(t.load.Load()))
 		batch := append([]int(nil), tids[:n]...)
 		tids = tids[n:]
 		t.load.Add(int32(n))
+		if last != nil {
+			last.left.Add(1)
+		}
 		sc.orders = append(sc.orders, order{t, t.post(func(t *tracer) {
 			t.seize(ctx, batch, born)
+			if last != nil && last.done() {
+				t.load.Add(1)
+				t.seize(ctx, []int{last.leader}, born)
+			}
 		})})
 	}
 }
@@ -316,7 +337,7 @@ func (sc *scanner) follow(ctx context.Context) {
 	}
 	sc.fresh = sc.s.set.Fresh(sc.listed, sc.fresh[:0])
 	ripe := sc.ripe(begin)
-	sc.seat(ctx, ripe, true)
+	sc.seat(ctx, ripe, true, nil)
 	if sc.settleOrders(ctx) == nil {
 		sc.s.ledger.passed(len(ripe) == 0)
 	}
