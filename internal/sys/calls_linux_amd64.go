@@ -2,27 +2,7 @@ package sys
 
 import "golang.org/x/sys/unix"
 
-var interrupted = map[int]Call{
-	unix.SYS_EPOLL_WAIT:      {"epoll_wait", TimeoutMillis, 3, 0},
-	unix.SYS_EPOLL_PWAIT:     {"epoll_pwait", TimeoutMillis, 3, 0},
-	unix.SYS_EPOLL_PWAIT2:    {"epoll_pwait2", TimeoutTimespec, 3, 0},
-	unix.SYS_SEMOP:           {"semop", TimeoutNone, 0, 0},
-	unix.SYS_SEMTIMEDOP:      {"semtimedop", TimeoutTimespec, 3, unix.EAGAIN},
-	unix.SYS_RT_SIGTIMEDWAIT: {"rt_sigtimedwait", TimeoutTimespec, 2, unix.EAGAIN},
-	unix.SYS_IO_GETEVENTS:    {"io_getevents", TimeoutTimespec, 4, 0},
-	unix.SYS_IO_URING_ENTER:  {"io_uring_enter", TimeoutUring, 4, unix.ETIME},
-	unix.SYS_RECVFROM:        {"recvfrom", TimeoutReceive, 0, unix.EAGAIN},
-	unix.SYS_RECVMSG:         {"recvmsg", TimeoutReceive, 0, unix.EAGAIN},
-	unix.SYS_RECVMMSG:        {"recvmmsg", TimeoutReceive, 0, unix.EAGAIN},
-	unix.SYS_ACCEPT:          {"accept", TimeoutReceive, 0, unix.EAGAIN},
-	unix.SYS_ACCEPT4:         {"accept4", TimeoutReceive, 0, unix.EAGAIN},
-	unix.SYS_READ:            {"read", TimeoutReceive, 0, unix.EAGAIN},
-	unix.SYS_READV:           {"readv", TimeoutReceive, 0, unix.EAGAIN},
-	unix.SYS_SPLICE:          {"splice", TimeoutReceive, 0, unix.EAGAIN},
-	unix.SYS_SENDTO:          {"sendto", TimeoutSend, 0, unix.EAGAIN},
-	unix.SYS_SENDMSG:         {"sendmsg", TimeoutSend, 0, unix.EAGAIN},
-	unix.SYS_SENDMMSG:        {"sendmmsg", TimeoutSend, 0, unix.EAGAIN},
-	unix.SYS_WRITE:           {"write", TimeoutSend, 0, unix.EAGAIN},
-	unix.SYS_WRITEV:          {"writev", TimeoutSend, 0, unix.EAGAIN},
-	unix.SYS_SENDFILE:        {"sendfile", TimeoutSend, 0, unix.EAGAIN},
+// arm64 has no epoll_wait; libraries use epoll_pwait there.
+func init() {
+	interrupted[unix.SYS_EPOLL_WAIT] = Call{"epoll_wait", TimeoutMillis, 3, 0}
 }

@@ -1,0 +1,140 @@
+package attacher
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"massattach/internal/sys"
+)
+
+const (
+	// scanEvery is how long a session waits between two looks for births.
+	scanEvery = 50 * time.Millisecond
+	// scanShare: between two listings passes at least so many times what one
+	// takes.
+	scanShare = 20
+)
+
+// keep follows the target until ctx ends: it looks for births when the session
+// follows them, and for the target's end.
+func (s *Session) keep(ctx context.Context, sc *scanner) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	wait := func(d time.Duration) {
+		if timer.Stop(); d > 0 {
+			timer.Reset(d)
+		}
+	}
+	wait(sc.next())
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.probe:
+		case <-timer.C:
+			if ctx.Err() != nil {
+				return
+			}
+			if s.options.Follow == FollowScan {
+				sc.follow(ctx)
+			}
+			wait(sc.next())
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if s.set.Counts().Live() == 0 {
+			if s.targetEnded() {
+				close(s.ended)
+				s.events.end()
+				return
+			}
+			// Somebody lives on who isn't ours.
+			timer.Reset(scanEvery)
+		}
+	}
+}
+
+// next is when to look again, 0 for never.
+func (sc *scanner) next() time.Duration {
+	if sc.s.options.Follow != FollowScan {
+		return 0
+	}
+	d := scanEvery
+	if len(sc.seen) > 0 {
+		d = max(sc.s.options.Settle, time.Millisecond)
+	}
+	return max(d, scanShare*sc.took)
+}
+
+// follow looks for births. As long as no number has been given to anybody on
+// the machine there were none, and nothing is listed.
+func (sc *scanner) follow(ctx context.Context) {
+	if !sc.s.options.KeepChildStops {
+		_ = sys.QuietChildren() // a signal.Notify may have undone it
+	}
+	last, err := sc.s.options.Proc.LastPID()
+	if err == nil && last == sc.last && len(sc.seen) == 0 && sc.s.ledger.isConverged() {
+		return
+	}
+	sc.last = last
+	begin := time.Now()
+	sc.listed = sc.listed[:0]
+	err = sc.s.process.Chunks(func(tids []int) error {
+		sc.listed = append(sc.listed, tids...)
+		return ctx.Err()
+	})
+	if err != nil {
+		_ = sc.gone(err)
+		return
+	}
+	sc.took = time.Since(begin)
+	if f := sc.s.trace.Scanned; f != nil {
+		f(len(sc.listed), sc.took)
+	}
+	sc.fresh = sc.s.set.Fresh(sc.listed, sc.fresh[:0])
+	ripe := sc.ripe(begin)
+	sc.seat(ctx, ripe, true, nil)
+	if sc.settleOrders(ctx) == nil {
+		sc.s.ledger.passed(len(ripe) == 0)
+	}
+	sc.strangers(ctx)
+}
+
+// ripe answers those of the fresh threads that have lived long enough to be
+// worth a SEIZE, and remembers the others.
+func (sc *scanner) ripe(now time.Time) []int {
+	seen := make(map[int]time.Time, len(sc.fresh))
+	ripe := sc.fresh[:0]
+	for _, tid := range sc.fresh {
+		since, known := sc.seen[tid]
+		if !known {
+			since = now
+		}
+		if now.Sub(since) >= sc.s.options.Settle {
+			ripe = append(ripe, tid)
+		} else {
+			seen[tid] = since
+		}
+	}
+	sc.seen = seen
+	return ripe
+}
+
+// targetEnded says whether nothing of the target is alive.
+func (s *Session) targetEnded() bool {
+	n, err := s.process.NumThreads()
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	if n > 1 {
+		return false
+	}
+	st, err := s.process.Status(s.pid)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	return st.State == 'Z' || st.State == 'X'
+}
