@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -67,20 +66,6 @@ func size(small, full int) int {
 	}
 	return small
 }
-
-// need skips, or fails where everything is to be there.
-func need(t testing.TB, ok bool, reason string) {
-	t.Helper()
-	if ok {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal(reason)
-	}
-	t.Skip(reason)
-}
-
-func needRoot(t testing.TB) { t.Helper(); need(t, os.Getuid() == 0, "needs root") }
 
 // start runs a target until the test ends.
 func start(t testing.TB, s target.Spec) *target.Target {
@@ -203,14 +188,6 @@ func taskCount(pid string) int {
 		return 0
 	}
 	return len(entries)
-}
-
-// tool finds a program of another package.
-func tool(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	need(t, err == nil, "needs "+name+" (Debian package "+name+")")
-	return path
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -78,8 +78,8 @@ been let go; with --format json it is one object a process and line.`,
 
 // outcome is what became of one process.
 type outcome struct {
-	report  *report.Session // or nil: then there is a problem
-	problem *problem
+	report  *report.Session
+	problem *problem // instead of a report; it has been told
 	code    int
 }
 
@@ -111,16 +111,12 @@ func (v *attachVerb) run(cmd *cobra.Command, args []string) error {
 	for _, c := range outcomes {
 		o := <-c
 		codes = append(codes, o.code)
-		if failed != nil {
-			continue
-		}
-		if o.report != nil {
+		switch {
+		case failed != nil:
+		case o.report != nil:
 			failed = v.printer.print(o.report)
-		} else {
+		default:
 			failed = v.printer.fail(o.problem)
-		}
-		if o.problem != nil && o.report != nil {
-			v.notes.problem(o.problem.message, o.problem.hint)
 		}
 	}
 	if failed != nil && v.exit(failed) != exitComplete {
@@ -156,7 +152,8 @@ func (v *attachVerb) attend(ctx context.Context, pid int) outcome {
 	o.report.Stayed = stayed
 	switch r := o.report; {
 	case err != nil:
-		o.problem = diagnose("detach", pid, a.comm, err)
+		p := diagnose("detach", pid, a.comm, err)
+		v.notes.problem(p.message, p.hint)
 		o.code = exitError
 	case r.FailuresTotal > 0 && !r.Ended:
 		o.code = exitPartial
