@@ -98,7 +98,11 @@ func (sc *scanner) follow(ctx context.Context) {
 	ripe := sc.ripe(begin)
 	sc.seat(ctx, ripe, true, nil)
 	if sc.settleOrders(ctx) == nil {
-		sc.s.ledger.passed(len(ripe) == 0)
+		clean := len(ripe) == 0
+		if !clean && len(sc.seen) == 0 {
+			clean, _ = sc.complete() // they were the last
+		}
+		sc.s.ledger.passed(clean)
 	}
 	sc.strangers(ctx)
 }

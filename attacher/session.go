@@ -182,6 +182,14 @@ func (s *Session) close() error {
 	took := s.now().Sub(begin)
 	confirmed := s.sampleFree()
 	s.ledger.detached(took, confirmed)
+	select {
+	case <-s.ended:
+	default:
+		// It may have ended since the keeper looked last.
+		if s.targetEnded() {
+			close(s.ended)
+		}
+	}
 	if f := s.trace.Detached; f != nil {
 		f(took)
 	}

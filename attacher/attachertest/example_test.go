@@ -3,6 +3,7 @@ package attachertest_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"syscall"
 
 	"massattach/attacher"
@@ -13,10 +14,11 @@ import (
 // before another one is seized. Then one is interrupted by a signal that the
 // process ignores.
 func Example() {
-	m, births := attachertest.New(100, 4000), 50
+	m := attachertest.New(100, 4000)
+	var births atomic.Int64 // tracers call Before side by side
+	births.Store(50)
 	m.Before = func(op string, tid int) error {
-		if op == "seize" && births > 0 {
-			births--
+		if op == "seize" && births.Add(-1) >= 0 {
 			m.Spawn(tid)
 		}
 		return nil
