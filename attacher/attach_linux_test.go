@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -266,4 +267,39 @@ func TestExits(t *testing.T) {
 	}
 	detach(t, s)
 	undisturbed(t, p)
+}
+
+// Two targets end at once while the machine is busy, again and again: neither
+// end goes unnoticed, and both parents get the status.
+func TestTargetsEndUnderLoad(t *testing.T) {
+	start(t, target.Spec{Spin: 8}) // for the CPUs
+	for i := range size(20, 300) {
+		var wg sync.WaitGroup
+		for j := range 2 {
+			p := start(t, target.Spec{Epoll: 100, Orphan: i%2 == 0})
+			wg.Go(func() {
+				s, err := attacher.Attach(t.Context(), p.PID(), &attacher.Options{Follow: attacher.Follow(i / 2 % 2)})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer s.Close()
+				if i%3 == 0 {
+					time.Sleep(time.Duration(j*i%7) * time.Millisecond)
+				}
+				if err := p.Exit(t.Context(), 3); err != nil {
+					t.Error(err)
+				}
+				select {
+				case <-s.Ended():
+				case <-time.After(30 * time.Second):
+					t.Errorf("round %d: the end of %d went unnoticed", i, p.PID())
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
 }
