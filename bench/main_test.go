@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"os"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -14,8 +13,6 @@ import (
 
 func TestMain(m *testing.M) {
 	target.Main()
-	// As the command does: see its main.
-	runtime.GOMAXPROCS(max(16, runtime.GOMAXPROCS(0)))
 	os.Exit(m.Run())
 }
 
