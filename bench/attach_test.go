@@ -51,7 +51,7 @@ func benchmarkAttach(b *testing.B, n int) float64 {
 }
 
 // How the time of an attach grows with the threads: the exponent of a line
-// through the logarithms. Sizes that the machine's limits don't allow are left
+// through the logarithms of the sizes so far. Sizes that the machine's limits don't allow are left
 // out; in a campaign (MASSATTACH_CAMPAIGN=1, as root) the limits are raised
 // meanwhile.
 func BenchmarkGrowth(b *testing.B) {
@@ -72,13 +72,14 @@ func BenchmarkGrowth(b *testing.B) {
 			if t := benchmarkAttach(b, n); t > 0 {
 				xs, ys = append(xs, math.Log(float64(n))), append(ys, math.Log(t))
 			}
+			if len(xs) > 1 {
+				b.ReportMetric(slope(xs, ys), "exponent")
+			}
 		})
-	}
-	if len(xs) > 1 {
-		b.Logf("exponent %.3f over %d sizes", slope(xs, ys), len(xs))
 	}
 }
 
+// slope is that of the line through the points.
 func slope(xs, ys []float64) float64 {
 	var mx, my, num, den float64
 	for i := range xs {
