@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"os"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 
 func TestMain(m *testing.M) {
 	target.Main()
+	// As the command does: see its main.
+	runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0)))
 	os.Exit(m.Run())
 }
 
