@@ -47,15 +47,32 @@ func (t *tracer) takeCommands() {
 		t.inbox = nil
 		t.posted.Store(false)
 		t.mu.Unlock()
-		for _, c := range cs {
-			close(c.heard)
-		}
 		t.idle = false
-		for _, c := range cs {
-			c.do(t)
-			close(c.done)
-		}
+		t.perform(cs)
 	}
+}
+
+// perform does commands in their order. A panic in one ends the tracer, and
+// those who wait for it or for the rest hear of that.
+func (t *tracer) perform(cs []*command) {
+	begun := 0
+	defer func() {
+		if begun == 0 {
+			return
+		}
+		cs[begun-1].dropped = true
+		close(cs[begun-1].done)
+		for _, c := range cs[begun:] {
+			c.drop()
+		}
+	}()
+	for i, c := range cs {
+		begun = i + 1
+		close(c.heard)
+		c.do(t)
+		close(c.done)
+	}
+	begun = 0
 }
 
 // abandon ends the inbox: what is in it will not be done.

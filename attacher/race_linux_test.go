@@ -457,3 +457,28 @@ func TestRaceLeaderLast(t *testing.T) {
 	}
 	quiet(t, m, attachFake(t, m, attacher.Options{}))
 }
+
+// A function that Do runs breaks: Do returns, and so do all who wait for the
+// same tracer.
+func TestRacePanicInDo(t *testing.T) {
+	m := attachertest.New(100, 10)
+	s := attachFake(t, m, attacher.Options{Follow: attacher.FollowNone})
+	var wg sync.WaitGroup
+	for i := range 5 {
+		wg.Go(func() {
+			_ = s.Do(t.Context(), procfs.Selection{}, func(*attacher.Owner) error {
+				if i == 2 {
+					panic("in the middle")
+				}
+				return nil
+			})
+		})
+	}
+	wg.Wait()
+	if err := s.Close(); err == nil {
+		t.Error("the panic was not reported")
+	}
+	if err := m.Quiet(); err != nil {
+		t.Error(err)
+	}
+}

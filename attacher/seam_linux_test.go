@@ -316,3 +316,58 @@ func TestTrace(t *testing.T) {
 		t.Errorf("seized %d, attached %d, scanned %d, forwarded %d, detached %d; report %+v", seized, attached, scanned, forwarded, detached, r)
 	}
 }
+
+// Case 38: SIGSTOP comes while half of the threads are held: one stop for the
+// parent, everybody is stopped in the end, and goes on at SIGCONT.
+func TestGroupStopWhileHalfHeld(t *testing.T) {
+	p := start(t, target.Spec{Epoll: 100, Futex: 100, Parent: target.ParentWatch})
+	kinds, err := p.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := procfs.Selection{TIDs: kinds[target.KindEpoll]}
+	s := attach(t, p.PID(), nil)
+	h := new(holder)
+	if err := s.SetArbiter(h); err != nil {
+		t.Fatal(err)
+	}
+	for i := range size(5, 20) {
+		h.set(true)
+		err := s.Do(t.Context(), half, func(o *attacher.Owner) error {
+			for _, tid := range o.TIDs() {
+				if err := o.Interrupt(tid); err != nil {
+					return err
+				}
+			}
+			o.Expect(o.TIDs())
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "half are held", func() bool { return phases(s)[threadset.Held] >= len(half.TIDs) })
+		h.set(false)
+		kill(t, p, syscall.SIGSTOP)
+		time.Sleep(time.Duration(i) * time.Millisecond)
+		err = s.Do(t.Context(), procfs.Selection{}, func(o *attacher.Owner) error {
+			for _, tid := range o.TIDs() {
+				if err := o.Resume(tid); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the parent sees it stopped", func() bool { return parentSaw(t, p).Stopped == i+1 })
+		eventually(t, "all are stopped", func() bool { return stoppedNow(t, p) })
+		kill(t, p, syscall.SIGCONT)
+		eventually(t, "it runs", func() bool { return runningNow(t, p) && parentSaw(t, p).Continued == i+1 })
+	}
+	detach(t, s)
+	free(t, p.PID())
+	if a := parentSaw(t, p); len(a.Events) != a.Stopped+a.Continued {
+		t.Errorf("the parent saw %+v", a)
+	}
+}
