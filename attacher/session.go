@@ -37,7 +37,6 @@ type Session struct {
 	ledger  ledger
 
 	pool    errgroup.Group // the tracers
-	slots   chan struct{}  // seizing costs a CPU: as many at a time as there are
 	mu      sync.Mutex
 	tracers []*tracer
 
@@ -85,7 +84,6 @@ func Attach(ctx context.Context, pid int, o *Options) (*Session, error) {
 		kernel:   options.Kernel,
 		process:  process,
 		seizeFor: sys.OptionTraceExec,
-		slots:    make(chan struct{}, runtime.NumCPU()),
 		probe:    make(chan struct{}, 1),
 		ended:    make(chan struct{}),
 	}
