@@ -326,6 +326,18 @@ func TestRaceUnfit(t *testing.T) {
 	quiet(t, m, attachFake(t, m, attacher.Options{}))
 }
 
+// tracerless is a kernel on which no thread can become a tracer.
+type tracerless struct{ attacher.Kernel }
+
+func (tracerless) Tracer() (attacher.Tracer, error) { return nil, errors.ErrUnsupported }
+
+func TestRaceNoTracers(t *testing.T) {
+	m := attachertest.New(100, 10)
+	if _, err := attacher.Attach(t.Context(), 100, &attacher.Options{Kernel: tracerless{m}, Proc: m}); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("attach: %v", err)
+	}
+}
+
 // Case 59: refused threads are named, the others attached.
 func TestRaceRefused(t *testing.T) {
 	m := attachertest.New(100, 300)

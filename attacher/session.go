@@ -36,7 +36,8 @@ type Session struct {
 	stats   stats
 	ledger  ledger
 
-	pool    errgroup.Group // the tracers
+	pool    errgroup.Group        // the tracers
+	unfit   atomic.Pointer[error] // why a thread could not become a tracer
 	mu      sync.Mutex
 	tracers []*tracer
 
@@ -109,6 +110,9 @@ func (s *Session) attach(ctx context.Context) error {
 	defer s.attaching.Store(false)
 	if err := sc.converge(ctx); err != nil {
 		return fmt.Errorf("attach %d: %w", s.pid, err)
+	}
+	if err := s.unfit.Load(); err != nil {
+		return fmt.Errorf("attach %d: start a tracer thread: %w", s.pid, *err)
 	}
 	if s.set.Totals().Attached == 0 {
 		if f, n := s.ledger.failure(); n > 0 {

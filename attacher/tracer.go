@@ -82,9 +82,10 @@ func (t *tracer) start() {
 			return nil
 		}
 		if err != nil {
+			t.s.unfit.CompareAndSwap(nil, &err)
 			t.abandon()
 			close(t.bound)
-			return err
+			return nil
 		}
 		t.k, t.shard = k, t.s.set.Shard(k.ID())
 		close(t.bound)
