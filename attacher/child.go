@@ -60,7 +60,6 @@ func (t *tracer) recoverLeader() {
 	if t.k.Siginfo(pid, &si) != nil {
 		return // not stopped
 	}
-	t.s.stats.taken.Add(1)
 	t.handle(t.decode(stolen(pid, &si)))
 }
 

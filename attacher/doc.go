@@ -63,8 +63,8 @@
 // status stays its parent's. But a wait for it that is blocked while the
 // session lasts, such as [os/exec.Cmd.Wait], returns at the next stop of the
 // leader with "stop signal: …", because Linux makes no difference between the
-// two waits; the session finds the stop and lets the thread run on within 40
-// ms. Wait for such a child when [Session.Ended] is closed, or after Close.
+// two waits; the session looks for such a stop every 20 ms and lets the thread
+// run on. Wait for such a child when [Session.Ended] is closed, or after Close.
 //
 // # Limits
 //

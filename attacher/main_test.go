@@ -97,6 +97,9 @@ func detach(t testing.TB, s *attacher.Session) attacher.Report {
 		t.Fatalf("detach: %v", err)
 	}
 	r := s.Report()
+	if n := s.ImpossibleMoves(); n != 0 {
+		t.Errorf("%d impossible moves of a thread's phase", n)
+	}
 	if !r.Detach.Confirmed {
 		t.Error("the detach was not confirmed")
 	}

@@ -2,7 +2,6 @@ package attacher
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -148,7 +147,7 @@ func (p *procProcess) sameUserNS() bool {
 // dumpable (fs/proc/base.c, task_dump_owner).
 func (p *procProcess) dumpable(tid, euid int) bool {
 	fi, err := os.Stat(p.path(strconv.Itoa(p.PID()), "task", strconv.Itoa(tid), "status"))
-	if errors.Is(err, fs.ErrNotExist) || err != nil {
+	if err != nil {
 		return true
 	}
 	st, ok := fi.Sys().(*syscall.Stat_t)

@@ -34,7 +34,7 @@ func quiet(t *testing.T, m *attachertest.Machine, s *attacher.Session) attacher.
 	return r
 }
 
-// once lets a hook act the first n times.
+// times lets a hook act the first n times.
 func times(n int) func() bool {
 	var done atomic.Int64
 	return func() bool { return done.Add(1) <= int64(n) }
@@ -400,18 +400,7 @@ func TestRaceCloseHeld(t *testing.T) {
 	if err := s.SetArbiter(&holder{on: true}); err != nil {
 		t.Fatal(err)
 	}
-	err := s.Do(t.Context(), procfs.Selection{}, func(o *attacher.Owner) error {
-		for _, tid := range o.TIDs() {
-			if err := o.Interrupt(tid); err != nil {
-				return err
-			}
-		}
-		o.Expect(o.TIDs())
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	interrupt(t, s, procfs.Selection{})
 	eventually(t, "all are held", func() bool { return phases(s)[threadset.Held] == 30 })
 	m.Signal(110, syscall.SIGWINCH)
 	quiet(t, m, s)

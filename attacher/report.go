@@ -75,7 +75,6 @@ type stats struct {
 	signals, births, exits, execs, groupStops atomic.Int64
 	repaired, left, extended                  atomic.Int64
 	impossible                                atomic.Int64 // moves that the table forbids
-	taken                                     atomic.Int64 // stops that another waiter took
 	stopped                                   atomic.Bool  // the process is in group-stop
 }
 

@@ -40,6 +40,40 @@ func (h *holder) set(on bool) {
 	h.on = on
 }
 
+// interrupt asks the selected threads to stop, and has their owners collect
+// the stops.
+func interrupt(t *testing.T, s *attacher.Session, sel procfs.Selection) {
+	t.Helper()
+	err := s.Do(t.Context(), sel, func(o *attacher.Owner) error {
+		for _, tid := range o.TIDs() {
+			if err := o.Interrupt(tid); err != nil {
+				return err
+			}
+		}
+		o.Expect(o.TIDs())
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// resumeAll lets everybody who is held go on.
+func resumeAll(t *testing.T, s *attacher.Session) {
+	t.Helper()
+	err := s.Do(t.Context(), procfs.Selection{}, func(o *attacher.Owner) error {
+		for _, tid := range o.TIDs() {
+			if err := o.Resume(tid); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func phases(s *attacher.Session) map[threadset.Phase]int {
 	m := make(map[threadset.Phase]int)
 	for th := range s.Threads() {
@@ -122,18 +156,7 @@ func TestSignalsDuringHold(t *testing.T) {
 		if err := p.Send(t.Context(), target.Send{Signal: sigUSR1, Kind: target.KindEpoll}); err != nil && round == 0 {
 			t.Fatal(err)
 		}
-		err := s.Do(t.Context(), sel, func(o *attacher.Owner) error {
-			for _, tid := range o.TIDs() {
-				if err := o.Interrupt(tid); err != nil {
-					return err
-				}
-			}
-			o.Expect(o.TIDs())
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		interrupt(t, s, sel)
 		eventually(t, "all are held", func() bool { return phases(s)[threadset.Held] >= len(tids) })
 		for _, tid := range tids {
 			if err := tgkill(p.PID(), tid, syscall.SIGUSR2); err != nil {
@@ -141,17 +164,7 @@ func TestSignalsDuringHold(t *testing.T) {
 			}
 		}
 		h.set(false)
-		err = s.Do(t.Context(), procfs.Selection{}, func(o *attacher.Owner) error {
-			for _, tid := range o.TIDs() {
-				if err := o.Resume(tid); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		resumeAll(t, s)
 		want := int64((round + 1) * len(tids))
 		eventually(t, "each handler ran once", func() bool {
 			a := account(t, p)
@@ -333,33 +346,12 @@ func TestGroupStopWhileHalfHeld(t *testing.T) {
 	}
 	for i := range size(5, 20) {
 		h.set(true)
-		err := s.Do(t.Context(), half, func(o *attacher.Owner) error {
-			for _, tid := range o.TIDs() {
-				if err := o.Interrupt(tid); err != nil {
-					return err
-				}
-			}
-			o.Expect(o.TIDs())
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		interrupt(t, s, half)
 		eventually(t, "half are held", func() bool { return phases(s)[threadset.Held] >= len(half.TIDs) })
 		h.set(false)
 		kill(t, p, syscall.SIGSTOP)
 		time.Sleep(time.Duration(i) * time.Millisecond)
-		err = s.Do(t.Context(), procfs.Selection{}, func(o *attacher.Owner) error {
-			for _, tid := range o.TIDs() {
-				if err := o.Resume(tid); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		resumeAll(t, s)
 		eventually(t, "the parent sees it stopped", func() bool { return parentSaw(t, p).Stopped == i+1 })
 		eventually(t, "all are stopped", func() bool { return stoppedNow(t, p) })
 		kill(t, p, syscall.SIGCONT)
