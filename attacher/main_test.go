@@ -185,6 +185,30 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// atRest waits until all threads of some kinds sleep in their calls, with no
+// signal on its way to them: whoever is stopped or let go in the middle of one
+// can't be mended any more.
+func atRest(t testing.TB, p *target.Target, kinds ...string) {
+	t.Helper()
+	all, err := p.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	proc, err := procfs.FS{}.Open(p.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proc.Close()
+	for _, kind := range kinds {
+		for _, tid := range all[kind] {
+			eventually(t, "thread "+itoa(tid)+" sleeps again", func() bool {
+				st, err := proc.Status(tid)
+				return err == nil && st.State == 'S' && st.SigPnd|st.ShdPnd == 0
+			})
+		}
+	}
+}
+
 func taskCount(pid string) int {
 	entries, err := os.ReadDir("/proc/" + pid + "/task")
 	if err != nil {
