@@ -14,6 +14,11 @@ type Kernel interface {
 	// Tracer binds the calling goroutine's OS thread, which must be locked,
 	// as a tracer. ErrUnfit: this thread can't be one, another can.
 	Tracer() (Tracer, error)
+	// ReapExit takes the report of the exit of tid, which may be a tracee of
+	// any tracer of this process, on any thread: the one request that is not
+	// its tracer's, for a tracer that is inside a SEIZE and can't come. It
+	// never sleeps. TID 0: it has not exited. ECHILD: it is nobody's tracee.
+	ReapExit(tid int) (WaitStatus, error)
 }
 
 // ErrUnfit is answered by [Kernel.Tracer] on a thread that must not become a

@@ -35,6 +35,8 @@ func (linux) Tracer() (Tracer, error) {
 	return linuxTracer(tid), nil
 }
 
+func (linux) ReapExit(tid int) (WaitStatus, error) { return sys.ReapExit(tid) }
+
 // linuxTracer is the id of its thread. This file alone makes ptrace requests.
 type linuxTracer int
 

@@ -10,4 +10,5 @@ var Linux Kernel = linux{}
 
 type linux struct{}
 
-func (linux) Tracer() (Tracer, error) { return nil, errors.ErrUnsupported }
+func (linux) Tracer() (Tracer, error)          { return nil, errors.ErrUnsupported }
+func (linux) ReapExit(int) (WaitStatus, error) { return WaitStatus{}, errors.ErrUnsupported }

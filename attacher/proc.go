@@ -21,6 +21,8 @@ type Process interface {
 	Chunks(yield func(tids []int) error) error
 	// NumThreads is how many threads the process has now.
 	NumThreads() (int, error)
+	// Has says whether tid is a thread of the process, a zombie included.
+	Has(tid int) bool
 	Status(tid int) (procfs.Status, error)
 	// Facts gathers what may explain why SEIZE refused tid.
 	Facts(tid int) (Facts, error)

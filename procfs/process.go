@@ -120,6 +120,14 @@ func (p *Process) NumThreads() (int, error) {
 	return n, nil
 }
 
+// Has says whether tid is a thread of the process, a zombie included, at the
+// cost of one fstatat(2). In doubt it is: only a clear no is one.
+func (p *Process) Has(tid int) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return !p.open || !gone(existsAt(p.dir, strconv.Itoa(tid)))
+}
+
 // AppendTIDs appends the threads of the process to dst, in one pass, and returns
 // the extended slice; with an error, as far as the pass came.
 //

@@ -106,6 +106,14 @@ func (p *process) NumThreads() (int, error) {
 	return len(p.g.threads), nil
 }
 
+func (p *process) Has(tid int) bool {
+	if _, err := p.enter("has", tid); err != nil {
+		return false
+	}
+	p.m.unlock()
+	return true
+}
+
 // Status is task/TID/status.
 func (p *process) Status(tid int) (procfs.Status, error) {
 	t, err := p.enter("status", tid)

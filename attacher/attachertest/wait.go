@@ -54,6 +54,23 @@ func (tr *tracer) Reap(tid int) (attacher.WaitStatus, error) {
 	return tr.saw(ws), err
 }
 
+// ReapExit is waitid without __WNOTHREAD, for exits: [attacher.Kernel].
+func (m *Machine) ReapExit(tid int) (attacher.WaitStatus, error) {
+	if err := m.enter(0, "reapexit", tid); err != nil {
+		return attacher.WaitStatus{}, err
+	}
+	defer m.unlock()
+	t := m.tasks[tid]
+	if t == nil || t.tracer == nil || t.tracer.foreign != "" {
+		return attacher.WaitStatus{}, syscall.ECHILD
+	}
+	if t.where != zombie {
+		return attacher.WaitStatus{}, nil
+	}
+	ws, _ := t.report(true)
+	return ws, nil
+}
+
 func (tr *tracer) gone() bool {
 	tr.m.mu.Lock()
 	defer tr.m.mu.Unlock()

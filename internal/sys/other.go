@@ -30,6 +30,7 @@ func Result(int) (int64, error)             { return 0, errors.ErrUnsupported }
 func SetResult(int, int64) error            { return errors.ErrUnsupported }
 func Restart(int) error                     { return errors.ErrUnsupported }
 func Look(int, bool) (WaitStatus, error)    { return WaitStatus{}, errors.ErrUnsupported }
+func ReapExit(int) (WaitStatus, error)      { return WaitStatus{}, errors.ErrUnsupported }
 func Reap(int) (WaitStatus, error)          { return WaitStatus{}, errors.ErrUnsupported }
 func HasChildren() bool                     { return false }
 func QuietChildren() error                  { return errors.ErrUnsupported }

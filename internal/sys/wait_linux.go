@@ -31,6 +31,22 @@ func Reap(tid int) (WaitStatus, error) {
 	return waitid(tid, waitOwn, false)
 }
 
+// ReapExit takes the report of the exit of tid, a tracee of any thread of the
+// calling process, and never sleeps: a status with TID 0 says that it has not
+// exited. ECHILD: no thread of this process traces it.
+//
+// It looks first. A waitid sees the stops of tracees whatever it asks for
+// (kernel/exit.c, wait_task_stopped: "traditionally we see ptrace'd stopped
+// tasks regardless of options"), and a stop that is taken away here would never
+// come to its tracer's notice.
+func ReapExit(tid int) (WaitStatus, error) {
+	ws, err := waitid(tid, unix.WEXITED|unix.WALL|unix.WNOWAIT, false)
+	if err != nil || ws.TID == 0 || ws.Code == CodeTrapped || ws.Code == CodeStopped {
+		return WaitStatus{}, err
+	}
+	return waitid(tid, unix.WEXITED|unix.WALL, false)
+}
+
 // HasChildren reports whether the calling thread is the parent or the tracer
 // of anybody: an exited child of it would be reported at every look for ever.
 func HasChildren() bool {
