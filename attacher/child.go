@@ -39,7 +39,7 @@ func (s *Session) guardLeader(ctx context.Context) {
 		if st, err := s.process.Status(s.pid); err != nil || st.State != 't' {
 			continue
 		}
-		if t := s.ownerOf(th); t != nil {
+		if t := s.tracerOf(th.Owner); t != nil {
 			_ = tell(ctx, []*tracer{t}, (*tracer).recoverLeader)
 		}
 	}

@@ -11,9 +11,11 @@ import (
 // handle reacts to a report, and is the only place that does. It says whether
 // a tracee whose stop was awaited has stopped, or ended.
 func (t *tracer) handle(s Stop) (settled bool) {
-	if _, ok := t.shard.Get(s.TID); !ok {
-		// A thread that execs takes the leader's id, and stays ours.
-		t.adopt(s.TID)
+	if s.Kind == StopExec {
+		return t.exec(s) // it may have a number that we don't know it by
+	}
+	if _, ok := t.shard.Get(s.TID); !ok && !t.adopt(s) {
+		return true
 	}
 	switch s.Kind {
 	case Exited, Killed:
@@ -23,8 +25,6 @@ func (t *tracer) handle(s Stop) (settled bool) {
 		return t.signal(s)
 	case StopGroup:
 		return t.groupStop(s)
-	case StopExec:
-		return t.exec(s)
 	case StopTrap:
 		return t.trap(s)
 	default:
@@ -141,16 +141,22 @@ func (t *tracer) exec(s Stop) bool {
 	if _, err := t.k.Reap(s.TID); err != nil {
 		return false
 	}
-	if old, err := t.k.EventMessage(s.TID); err == nil && old != s.TID {
-		// All others are gone, and it has the leader's id now.
+	old, err := t.k.EventMessage(s.TID)
+	if err != nil {
+		old = s.TID // killed since
+	}
+	if old != s.TID {
+		// All others are gone, and it has the leader's number now, whose
+		// tracer never hears of it (fs/exec.c, de_thread).
 		_ = t.s.set.Rename(old, s.TID, t.shard)
 		delete(t.notes, old)
-		t.s.publish(Event{Kind: EventExec, TID: s.TID, OldTID: old})
-	} else {
-		t.s.publish(Event{Kind: EventExec, TID: s.TID, OldTID: s.TID})
+	}
+	if _, ok := t.shard.Get(s.TID); !ok {
+		t.shard.Claim(s.TID)
 	}
 	delete(t.notes, s.TID)
 	t.s.stats.execs.Add(1)
+	t.s.publish(Event{Kind: EventExec, TID: s.TID, OldTID: old})
 	if t.decide(s) == Hold {
 		t.note(s.TID).held = s
 		t.move(s.TID, threadset.Stopped)
@@ -185,13 +191,20 @@ func (t *tracer) ended(s Stop) {
 		// ended all the same.
 		_, _ = t.k.Reap(s.TID)
 	}
+	t.bury(s)
+}
+
+// bury ends the record of a tracee whose exit has been reaped.
+func (t *tracer) bury(s Stop) {
 	delete(t.notes, s.TID)
+	if _, ok := t.shard.Get(s.TID); !ok {
+		return // its number is another's already, who was claimed
+	}
 	t.move(s.TID, threadset.Ended)
-	t.load.Add(-1)
 	t.s.stats.exits.Add(1)
 	t.s.publish(Event{Kind: EventExit, TID: s.TID, Code: s.Code, Signal: s.Signal})
 	if t.shard.Live() == 0 {
-		t.s.probeEnd()
+		t.s.summon()
 	}
 }
 
@@ -226,23 +239,11 @@ func (t *tracer) resumeOnce(s Stop, sig syscall.Signal) error {
 
 // detach lets go of a stopped tracee that isn't the target's.
 func (t *tracer) detach(s Stop) {
-	sig := syscall.Signal(0)
-	if s.Kind == StopSignal {
-		sig = s.Signal
-	}
-	if err := t.k.Detach(s.TID, sig); errors.Is(err, syscall.ESRCH) {
+	if !t.putDown(s) {
 		return // its exit comes next
 	}
 	delete(t.notes, s.TID)
-	t.load.Add(-1)
 	t.move(s.TID, threadset.LetGo)
-}
-
-// adopt takes a tracee on that no record knows.
-func (t *tracer) adopt(tid int) {
-	t.shard.Found([]int{tid}, true)
-	t.shard.Apply([]int{tid}, threadset.Seized)
-	t.load.Add(1)
 }
 
 // forget drops what is remembered of a tracee that runs again, when there is
@@ -262,9 +263,12 @@ func (t *tracer) forgetAll() {
 		}
 	}
 	t.shard.Apply(gone, threadset.Ended)
-	t.load.Add(-int32(len(gone)))
 	clear(t.notes)
-	t.s.probeEnd()
+	if len(gone) > 0 {
+		// The leader may be another, whose birth was no news.
+		t.s.ledger.unconverge()
+	}
+	t.s.summon()
 }
 
 // move moves the phase of a tracee. A move that the table forbids would be a

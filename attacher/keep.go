@@ -15,6 +15,10 @@ const (
 	// scanShare: between two listings passes at least so many times what one
 	// takes.
 	scanShare = 20
+	// cloneEvery is how long it waits when births come by themselves: all but
+	// those of a thread that is nobody's, see adopt, or that a CLONE_UNTRACED
+	// keeps from it.
+	cloneEvery = time.Second
 )
 
 // keep follows the target until ctx ends: it looks for births when the session
@@ -33,11 +37,15 @@ func (s *Session) keep(ctx context.Context, sc *scanner) {
 		case <-ctx.Done():
 			return
 		case <-s.probe:
+			if tids := s.takeStrays(); len(tids) > 0 && ctx.Err() == nil {
+				sc.rehouse(ctx, tids)
+				wait(sc.next())
+			}
 		case <-timer.C:
 			if ctx.Err() != nil {
 				return
 			}
-			if s.options.Follow == FollowScan {
+			if s.options.Follow != FollowNone {
 				sc.follow(ctx)
 			}
 			wait(sc.next())
@@ -59,10 +67,13 @@ func (s *Session) keep(ctx context.Context, sc *scanner) {
 
 // next is when to look again, 0 for never.
 func (sc *scanner) next() time.Duration {
-	if sc.s.options.Follow != FollowScan {
-		return 0
-	}
 	d := scanEvery
+	switch {
+	case sc.s.options.Follow == FollowNone:
+		return 0
+	case sc.s.options.Follow == FollowClone && sc.s.ledger.isConverged():
+		d = cloneEvery
+	}
 	if len(sc.seen) > 0 {
 		d = max(sc.s.options.Settle, time.Millisecond)
 	}
@@ -96,15 +107,25 @@ func (sc *scanner) follow(ctx context.Context) {
 	}
 	sc.fresh = sc.s.set.Fresh(sc.listed, sc.fresh[:0])
 	ripe := sc.ripe(begin)
+	withdrawn := sc.s.stats.withdrawn.Load()
 	sc.seat(ctx, ripe, true, nil)
 	if sc.settleOrders(ctx) == nil {
-		clean := len(ripe) == 0
+		clean := len(ripe) == int(sc.s.stats.withdrawn.Load()-withdrawn)
 		if !clean && len(sc.seen) == 0 {
 			clean, _ = sc.complete() // they were the last
 		}
 		sc.s.ledger.passed(clean)
 	}
 	sc.strangers(ctx)
+}
+
+// rehouse gives threads that a full tracer has put down to others. What they
+// gave birth to in between is nobody's: the next look at the list finds it.
+func (sc *scanner) rehouse(ctx context.Context, tids []int) {
+	sc.seat(ctx, sc.s.set.Fresh(tids, nil), true, nil)
+	if sc.settleOrders(ctx) == nil {
+		sc.s.ledger.unconverge()
+	}
 }
 
 // ripe answers those of the fresh threads that have lived long enough to be

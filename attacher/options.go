@@ -13,6 +13,11 @@ const (
 	// FollowScan lists the threads again from time to time. Nothing is
 	// stopped; a newborn is free until the next listing, and for Settle.
 	FollowScan Follow = iota
+	// FollowClone has the kernel attach each newborn to its creator's tracer
+	// (PTRACE_O_TRACECLONE). No newborn is ever free, but each birth stops
+	// both: of a target that makes threads all the time half to a tenth of
+	// its rate is left.
+	FollowClone
 	// FollowNone attaches to the threads that there are, and to no other.
 	FollowNone
 )
@@ -21,6 +26,8 @@ func (f Follow) String() string {
 	switch f {
 	case FollowScan:
 		return "scan"
+	case FollowClone:
+		return "clone"
 	case FollowNone:
 		return "none"
 	}
@@ -29,7 +36,7 @@ func (f Follow) String() string {
 
 // ParseFollow is the inverse of String.
 func ParseFollow(s string) (Follow, error) {
-	for _, f := range []Follow{FollowScan, FollowNone} {
+	for _, f := range []Follow{FollowScan, FollowClone, FollowNone} {
 		if s == f.String() {
 			return f, nil
 		}

@@ -40,6 +40,11 @@ func times(n int) func() bool {
 	return func() bool { return done.Add(1) <= int64(n) }
 }
 
+// counter counts from 1 on.
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) next() int64 { return c.n.Add(1) }
+
 // A thread is born just before each of the first SEIZEs, and before listings.
 func TestRaceBirths(t *testing.T) {
 	for _, op := range []string{"seize", "list"} {

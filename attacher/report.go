@@ -75,6 +75,7 @@ type stats struct {
 	signals, births, exits, execs, groupStops atomic.Int64
 	repaired, left, extended                  atomic.Int64
 	impossible                                atomic.Int64 // moves that the table forbids
+	withdrawn                                 atomic.Int64 // finds of a scan who were tracees already
 	stopped                                   atomic.Bool  // the process is in group-stop
 }
 
@@ -128,6 +129,13 @@ func (l *ledger) passed(clean bool) {
 	defer l.mu.Unlock()
 	l.passes++
 	l.converged = clean
+}
+
+// unconverge says that there may be threads that no pass has found.
+func (l *ledger) unconverge() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.converged = false
 }
 
 func (l *ledger) isConverged() bool {

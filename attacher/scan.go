@@ -68,6 +68,7 @@ func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete b
 	begin := time.Now()
 	sc.s.ledger.begun(begin)
 	sc.listed, sc.fresh = sc.listed[:0], sc.fresh[:0]
+	withdrawn := sc.s.stats.withdrawn.Load()
 	last := new(lastly)
 	last.left.Add(1)
 	err = sc.s.process.Chunks(func(tids []int) error {
@@ -106,6 +107,7 @@ func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete b
 	if err != nil {
 		return unknown, false, err
 	}
+	unknown -= int(sc.s.stats.withdrawn.Load() - withdrawn)
 	sc.strangers(ctx)
 	complete, err = sc.complete()
 	return unknown, complete, sc.gone(err)
@@ -130,7 +132,7 @@ func (sc *scanner) complete() (bool, error) {
 // gone turns the end of the target into no error.
 func (sc *scanner) gone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		sc.s.probeEnd()
+		sc.s.summon()
 		return nil
 	}
 	return err
@@ -152,17 +154,23 @@ func (l *lastly) done() bool {
 func (sc *scanner) seat(ctx context.Context, tids []int, born bool, last *lastly) {
 	for len(tids) > 0 {
 		t := sc.s.roomiest()
-		n := min(len(tids), share-int(t.load.Load()))
+		n := min(len(tids), max(share-t.load(), 1))
 		batch := append([]int(nil), tids[:n]...)
 		tids = tids[n:]
-		t.load.Add(int32(n))
+		t.seats.Add(int32(n))
+		t.batches.Add(1)
+		select {
+		case sc.s.seating <- struct{}{}:
+		default:
+		}
 		if last != nil {
 			last.left.Add(1)
 		}
 		sc.orders = append(sc.orders, order{t, t.post(func(t *tracer) {
 			t.seize(ctx, batch, born)
 			if last != nil && last.done() {
-				t.load.Add(1)
+				t.seats.Add(1)
+				t.batches.Add(1)
 				t.seize(ctx, []int{last.leader}, born)
 			}
 		})})
@@ -174,12 +182,13 @@ func (s *Session) roomiest() *tracer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var best *tracer
+	least := share
 	for _, t := range s.tracers {
-		if !t.isGone() && (best == nil || t.load.Load() < best.load.Load()) {
-			best = t
+		if n := t.load(); n < least && !t.isGone() {
+			best, least = t, n
 		}
 	}
-	if best != nil && best.load.Load() < share {
+	if best != nil {
 		return best
 	}
 	t := newTracer(s)
@@ -204,49 +213,4 @@ func (sc *scanner) settleOrders(ctx context.Context) error {
 		}
 	}
 	return err
-}
-
-// strangers lets go of tids that were reused by another process between the
-// listing and their SEIZE: a seized thread keeps its tid until its tracer
-// reaps it, so one that is seized, has not ended, and isn't in the process is
-// none of it.
-func (sc *scanner) strangers(ctx context.Context) {
-	for _, tid := range sc.s.set.Missing(sc.listed, nil) {
-		// The list may have skipped it: ask for the thread itself.
-		if _, err := sc.s.process.Status(tid); !errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		sc.s.letGo(ctx, tid)
-	}
-}
-
-// letGo has the owner of tid detach it, at the stop that this takes.
-func (s *Session) letGo(ctx context.Context, tid int) {
-	th, ok := s.set.Get(tid)
-	if !ok || !th.Phase.Seized() {
-		return // reaped meanwhile
-	}
-	t := s.ownerOf(th)
-	if t == nil {
-		return
-	}
-	_ = tell(ctx, []*tracer{t}, func(t *tracer) {
-		if th, ok := t.shard.Get(tid); !ok || !th.Phase.Seized() {
-			return
-		}
-		if t.k.Interrupt(tid) == nil {
-			n := t.note(tid)
-			n.asked, n.letGo = true, true
-		}
-	})
-}
-
-// ownerOf is the tracer that owns th, nil when it has ended.
-func (s *Session) ownerOf(th threadset.Thread) *tracer {
-	for _, t := range s.crew() {
-		if <-t.bound; t.k != nil && t.k.ID() == th.Owner {
-			return t
-		}
-	}
-	return nil
 }

@@ -16,11 +16,13 @@ const errnoEPERM = syscall.EPERM
 // as one command, so that a batch is what a report of another tracee waits for
 // at the most: half a millisecond.
 func (t *tracer) seize(ctx context.Context, tids []int, born bool) {
+	defer t.batches.Add(-1)
 	if ctx.Err() != nil {
-		t.load.Add(-int32(len(tids)))
+		t.seats.Add(-int32(len(tids)))
 		return
 	}
 	t.shard.Found(tids, born)
+	t.seats.Add(-int32(len(tids)))
 	var (
 		took    = make([]time.Duration, 0, len(tids))
 		seized  = make([]int, 0, len(tids))
@@ -34,7 +36,7 @@ func (t *tracer) seize(ctx context.Context, tids []int, born bool) {
 			missing = append(missing, tids[i:]...) // nobody asks any more
 			break
 		}
-		err := t.k.Seize(tid, t.s.seizeFor)
+		err := t.seizeOne(tid)
 		switch {
 		case err == nil:
 			seized = append(seized, tid)
@@ -56,7 +58,6 @@ func (t *tracer) seize(ctx context.Context, tids []int, born bool) {
 		}
 	}
 	t.shard.Apply(missing, threadset.Missing)
-	t.load.Add(-int32(len(missing)))
 	if f := t.s.trace.Seized; f != nil && len(took) > 0 {
 		f(took)
 	}
@@ -68,16 +69,44 @@ func (t *tracer) seize(ctx context.Context, tids []int, born bool) {
 	}
 }
 
+// seizeOne makes a tracee of one thread; see lifeguard for how long it may take.
+func (t *tracer) seizeOne(tid int) (err error) {
+	// A SEIZE that slept because the target execs is refused when it was of
+	// the leader, and another thread has the leader's number now: the one
+	// that it waited for is dead. Only this number can change hands so.
+	for range 3 {
+		t.seizing.Add(1)
+		err = t.k.Seize(tid, t.s.seizeFor)
+		t.seizing.Add(1)
+		if tid != t.s.pid || !errors.Is(err, syscall.EPERM) {
+			break
+		}
+	}
+	return err
+}
+
 // refused finds out why a SEIZE failed. It says whether the thread is simply
 // gone.
 func (t *tracer) refused(tid int, err error) (gone bool) {
+	if _, ok := t.shard.Get(tid); !ok {
+		t.s.stats.withdrawn.Add(1)
+		return false // another tracer of ours has claimed it meanwhile
+	}
 	f, ferr := t.s.process.Facts(tid)
+	other := t.s.tracerOf(f.TracerTID)
 	switch {
+	case ferr == nil && other != nil:
+		// Born seized, or it has got this number by an exec: its tracer is
+		// about to hear of it, unless it is about to end.
+		if !other.isGone() {
+			t.s.stats.withdrawn.Add(1)
+		}
+		t.shard.Withdraw(tid)
+		return false
 	case errors.Is(ferr, fs.ErrNotExist):
 		return true
 	case f.State == 'Z' && tid == t.s.pid:
 		t.move(tid, threadset.LeaderZombie)
-		t.load.Add(-1)
 		return false
 	case f.State == 'Z' || f.State == 'X':
 		return true
@@ -87,7 +116,6 @@ func (t *tracer) refused(tid int, err error) (gone bool) {
 	errors.As(err, &errno)
 	t.s.ledger.failed(Failure{TID: tid, Errno: errno, Cause: cause, Detail: detail, Hint: hint})
 	t.move(tid, threadset.Refused)
-	t.load.Add(-1)
 	return false
 }
 

@@ -41,10 +41,14 @@ type Session struct {
 	mu      sync.Mutex
 	tracers []*tracer
 
-	probe     chan struct{} // a tracer has lost its last tracee: has the target ended?
+	probe     chan struct{} // the keeper has something to look into
+	strays    []int         // threads that a full tracer has put down; guarded by mu
 	ended     chan struct{} // closed when it has
 	cancel    context.CancelFunc
 	keeping   sync.WaitGroup
+	seating   chan struct{}  // somebody is about to be seized
+	guarding  sync.WaitGroup // the lifeguard
+	guarded   chan struct{}  // closed when it is needed no more
 	closing   sync.Once
 	closed    atomic.Bool
 	attaching atomic.Bool // Attach has not returned yet
@@ -87,6 +91,12 @@ func Attach(ctx context.Context, pid int, o *Options) (*Session, error) {
 		seizeFor: sys.OptionTraceExec,
 		probe:    make(chan struct{}, 1),
 		ended:    make(chan struct{}),
+		seating:  make(chan struct{}, 1),
+		guarded:  make(chan struct{}),
+	}
+	s.guarding.Go(func() { s.lifeguard(s.guarded) })
+	if options.Follow == FollowClone {
+		s.seizeFor |= sys.OptionTraceClone
 	}
 	if options.Stops&EventExit != 0 {
 		s.seizeFor |= sys.OptionTraceExit
@@ -175,13 +185,15 @@ func (s *Session) close() error {
 	crew := s.crew()
 	if th, ok := s.set.Get(s.pid); ok {
 		// The leader goes first, as it came last: see pass.
-		if t := s.ownerOf(th); t != nil {
+		if t := s.tracerOf(th.Owner); t != nil {
 			dismiss(t)
 		}
 	}
 	dismiss(crew...)
 	err := s.pool.Wait()
 	took := s.now().Sub(begin)
+	close(s.guarded)
+	s.guarding.Wait()
 	confirmed := s.sampleFree()
 	s.ledger.detached(took, confirmed)
 	select {
@@ -276,11 +288,46 @@ func (s *Session) crew() []*tracer {
 
 func (s *Session) now() time.Time { return time.Now() }
 
-// probeEnd asks the session's keeper to look whether the target has ended. It
-// never blocks.
-func (s *Session) probeEnd() {
+// tracerOf is the tracer of this session whose thread has the id tid, nil when
+// it is another's.
+func (s *Session) tracerOf(tid int) *tracer {
+	if tid == 0 {
+		return nil
+	}
+	for _, t := range s.crew() {
+		select {
+		case <-t.bound:
+			if t.k != nil && t.k.ID() == tid {
+				return t
+			}
+		default: // it has seized nobody yet
+		}
+	}
+	return nil
+}
+
+// summon asks the keeper to look after the session now: somebody is without a
+// tracer, or the target may have ended. It never blocks.
+func (s *Session) summon() {
 	select {
 	case s.probe <- struct{}{}:
 	default:
 	}
+}
+
+// stray asks the keeper to find another tracer for tid. It never blocks.
+func (s *Session) stray(tid int) {
+	s.mu.Lock()
+	s.strays = append(s.strays, tid)
+	s.mu.Unlock()
+	s.summon()
+}
+
+// takeStrays answers who is without a tracer.
+func (s *Session) takeStrays() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tids := s.strays
+	s.strays = nil
+	return tids
 }

@@ -32,7 +32,10 @@ type tracer struct {
 	posted atomic.Bool   // the inbox isn't empty
 	asleep atomic.Bool   // in a Look that sleeps, or about to be
 	wake   chan struct{} // rouses a tracer that owns nobody
-	load   atomic.Int32  // threads that it owns or is about to own
+
+	seats   atomic.Int32  // threads that it was given and has not begun to seize
+	batches atomic.Int32  // of such threads, until they are seized
+	seizing atomic.Uint32 // odd while it is inside a SEIZE
 
 	// What follows is the tracer's own.
 	quit    bool
@@ -99,8 +102,10 @@ func (t *tracer) run() (err error) {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("tracer thread %d: panic: %v\n%s", t.k.ID(), p, debug.Stack())
 			// The end of the thread lets its tracees go. A follower finds
-			// them again.
+			// them again, and must not take them for somebody's.
+			t.abandon()
 			t.shard.Apply(t.tracees(), threadset.LetGo)
+			t.s.ledger.unconverge()
 		}
 		t.abandon()
 		t.k.Exit()
@@ -234,6 +239,20 @@ func (t *tracer) beFair() {
 			t.handle(t.decode(ws))
 		}
 	}
+}
+
+// load is how many threads it owns or is about to own.
+func (t *tracer) load() int {
+	n := int(t.seats.Load())
+	select {
+	case <-t.bound:
+		if t.shard != nil {
+			c := t.shard.Counts()
+			n += c[threadset.Found] + c.Live()
+		}
+	default:
+	}
+	return n
 }
 
 // note answers what is remembered of tid, and begins to remember.

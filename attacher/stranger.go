@@ -1,0 +1,78 @@
+package attacher
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"massattach/threadset"
+)
+
+// What the list of threads says about those that are taken for tracees, and
+// are not.
+
+// strangers lets go of tids that were reused by another process between the
+// listing and their SEIZE: a seized thread keeps its tid until its tracer
+// reaps it, so one that is seized, has not ended, and isn't in the process is
+// none of it.
+func (sc *scanner) strangers(ctx context.Context) {
+	for _, tid := range sc.s.set.Missing(sc.listed, nil) {
+		// The list may have skipped it: ask for the thread itself.
+		if _, err := sc.s.process.Status(tid); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		sc.s.letGo(ctx, tid)
+	}
+	sc.s.checkLeader(ctx)
+}
+
+// checkLeader finds out when an exec by a thread that is not ours has taken the
+// leader's place: its tracer never hears of that, and as long as it has other
+// tracees no wait says so.
+func (s *Session) checkLeader(ctx context.Context) {
+	th, ok := s.set.Get(s.pid)
+	if !ok || !th.Phase.Seized() {
+		return
+	}
+	st, err := s.process.Status(s.pid)
+	if err != nil || st.TracerPid == th.Owner {
+		return
+	}
+	t := s.tracerOf(th.Owner)
+	if t == nil {
+		return
+	}
+	_ = tell(ctx, []*tracer{t}, func(t *tracer) {
+		th, ok := t.shard.Get(s.pid)
+		if !ok || !th.Phase.Seized() {
+			return
+		}
+		if _, err := t.k.Look(s.pid, false); errors.Is(err, syscall.ECHILD) {
+			delete(t.notes, s.pid)
+			t.move(s.pid, threadset.Ended)
+			s.ledger.unconverge()
+		}
+	})
+}
+
+// letGo has the owner of tid detach it, at the stop that this takes.
+func (s *Session) letGo(ctx context.Context, tid int) {
+	th, ok := s.set.Get(tid)
+	if !ok || !th.Phase.Seized() {
+		return // reaped meanwhile
+	}
+	t := s.tracerOf(th.Owner)
+	if t == nil {
+		return
+	}
+	_ = tell(ctx, []*tracer{t}, func(t *tracer) {
+		if th, ok := t.shard.Get(tid); !ok || !th.Phase.Seized() {
+			return
+		}
+		if t.k.Interrupt(tid) == nil {
+			n := t.note(tid)
+			n.asked, n.letGo = true, true
+		}
+	})
+}
