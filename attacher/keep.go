@@ -86,6 +86,7 @@ func (sc *scanner) follow(ctx context.Context) {
 	if !sc.s.options.KeepChildStops {
 		_ = sys.QuietChildren() // a signal.Notify may have undone it
 	}
+	sc.s.lookAround()
 	last, err := sc.s.options.Proc.LastPID()
 	if err == nil && last == sc.last && len(sc.seen) == 0 && sc.s.ledger.isConverged() {
 		return

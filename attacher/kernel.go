@@ -83,6 +83,9 @@ type Tracer interface {
 	// may miss it: ring again until the tracer has heard. Any thread may
 	// call it. ESRCH: the tracer thread has ended.
 	Ring() error
+	// Hurry raises the priority of the tracer's thread, if that is allowed.
+	// Any thread may call it.
+	Hurry()
 	// Ended says that the tracer thread is gone and has let its tracees go.
 	// Any thread may call it.
 	Ended() bool

@@ -68,6 +68,11 @@ func (linuxTracer) SocketTimeout(pid, tid, fd int, send bool) (time.Duration, er
 // Ring sends the bell's signal to the tracer's thread.
 func (t linuxTracer) Ring() error { return sys.Kill(int(t), bellSignal) }
 
+// Hurry raises the thread's nice value, and no more: a real-time policy would
+// starve the tracees. Where it may not (CAP_SYS_NICE, RLIMIT_NICE) nothing is
+// lost but time.
+func (t linuxTracer) Hurry() { _ = sys.RaisePriority(int(t)) }
+
 // Ended asks for the thread by its id. The id goes when the kernel releases
 // the thread (kernel/exit.c, release_task), and that is after exit_ptrace has
 // let go of its tracees.

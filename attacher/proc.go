@@ -11,6 +11,8 @@ type Proc interface {
 	Open(pid int) (Process, error)
 	// LastPID moves whenever a thread or process is born anywhere.
 	LastPID() (int, error)
+	// Running is how many threads of the machine run or wait for a CPU.
+	Running() (int, error)
 }
 
 // Process is one process in /proc. Its methods may be called from several

@@ -53,6 +53,8 @@ type Session struct {
 	closed    atomic.Bool
 	attaching atomic.Bool // Attach has not returned yet
 	closeErr  error
+	crowded   atomic.Bool // tracers are in a hurry
+	looked    time.Time   // around, for that; of the attach, then the keeper's
 }
 
 // share is how many tracees a tracer is given. Each report costs it 25 ns a
@@ -115,6 +117,7 @@ func (s *Session) attach(ctx context.Context) error {
 		// Without it stops cost more, nothing else.
 		_ = sys.QuietChildren()
 	}
+	s.lookAround()
 	sc := newScanner(s)
 	s.attaching.Store(true)
 	defer s.attaching.Store(false)

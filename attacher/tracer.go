@@ -92,6 +92,9 @@ func (t *tracer) start() {
 		}
 		t.k, t.shard = k, t.s.set.Shard(k.ID())
 		close(t.bound)
+		if t.s.crowded.Load() {
+			k.Hurry()
+		}
 		return t.run()
 	})
 }

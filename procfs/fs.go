@@ -66,39 +66,61 @@ func (f FS) TGID(tid int) (int, error) {
 // In LXC containers a FUSE file with old numbers lies over loadavg: the error
 // then wraps errors.ErrUnsupported.
 func (f FS) LastPID() (int, error) {
-	pid, err := f.lastPID()
-	if err != nil {
-		return 0, &Error{Op: "read loadavg", Err: err}
-	}
-	return pid, nil
+	l, err := f.loadavg()
+	return l.lastPID, err
 }
 
-func (f FS) lastPID() (int, error) {
+// Running is how many threads of the whole machine run or wait for a CPU: the
+// fourth field of loadavg. It has LastPID's error.
+func (f FS) Running() (int, error) {
+	l, err := f.loadavg()
+	return l.runnable, err
+}
+
+// loadavg is what this package takes from the file of that name.
+type loadavg struct{ runnable, lastPID int }
+
+func (f FS) loadavg() (loadavg, error) {
+	l, err := f.readLoadavg()
+	if err != nil {
+		return loadavg{}, &Error{Op: "read loadavg", Err: err}
+	}
+	return l, nil
+}
+
+func (f FS) readLoadavg() (loadavg, error) {
 	fd, err := openAt(atCWD, f.path("loadavg"))
 	if err != nil {
-		return 0, err
+		return loadavg{}, err
 	}
 	if err := notFUSE(fd); err != nil {
 		closeFD(fd)
-		return 0, err
+		return loadavg{}, err
 	}
 	buf := files.Get().(*file)
 	defer buf.free()
 	b, err := buf.readAll(fd)
 	if err != nil {
-		return 0, err
+		return loadavg{}, err
 	}
 	return parseLoadavg(b)
 }
 
-// parseLoadavg gives the last field of "0.00 0.01 0.05 1/123 4567\n".
-func parseLoadavg(b []byte) (int, error) {
+// parseLoadavg reads "0.00 0.01 0.05 1/123 4567\n".
+func parseLoadavg(b []byte) (loadavg, error) {
 	b, whole := bytes.CutSuffix(b, []byte("\n"))
-	pid, ok := parseInt(b[bytes.LastIndexByte(b, ' ')+1:])
-	if !whole || !ok || pid < 0 {
-		return 0, ErrFormat
+	fields := bytes.Split(b, []byte(" "))
+	if !whole || len(fields) != 5 {
+		return loadavg{}, ErrFormat
 	}
-	return pid, nil
+	running, _, slash := bytes.Cut(fields[3], []byte("/"))
+	l, ok1, ok2 := loadavg{}, false, false
+	l.runnable, ok1 = parseInt(running)
+	l.lastPID, ok2 = parseInt(fields[4])
+	if !slash || !ok1 || !ok2 || l.runnable < 0 || l.lastPID < 0 {
+		return loadavg{}, ErrFormat
+	}
+	return l, nil
 }
 
 // OwnNamespace says whether the numbers in this file system are those of the PID

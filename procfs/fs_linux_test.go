@@ -146,3 +146,9 @@ func TestTopFake(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestRunning(t *testing.T) {
+	if n, err := (FS{}).Running(); err != nil || n < 1 { // we are
+		t.Errorf("%d, %v", n, err)
+	}
+}

@@ -9,6 +9,9 @@ import (
 	"massattach/procfs"
 )
 
+// Running is that of a machine that has nothing else to do.
+func (m *Machine) Running() (int, error) { return 1, nil }
+
 // process is the machine's /proc/PID: [attacher.Process].
 type process struct {
 	m   *Machine

@@ -36,6 +36,7 @@ func HasChildren() bool                     { return false }
 func QuietChildren() error                  { return errors.ErrUnsupported }
 func MakeInterrupting(syscall.Signal) error { return errors.ErrUnsupported }
 func Kill(int, syscall.Signal) error        { return errors.ErrUnsupported }
+func RaisePriority(int) error               { return errors.ErrUnsupported }
 func Gettid() int                           { return 0 }
 func ReadMemory(int, uint64, []byte) error  { return errors.ErrUnsupported }
 func SocketTimeout(int, int, int, bool) (time.Duration, error) {

@@ -74,6 +74,10 @@ func Kill(tid int, sig syscall.Signal) error {
 // Gettid answers the id of the calling thread.
 func Gettid() int { return unix.Gettid() }
 
+// RaisePriority gives the thread tid the best nice value that there is, if the
+// caller may (setpriority(2): on Linux a nice value is a thread's own).
+func RaisePriority(tid int) error { return unix.Setpriority(unix.PRIO_PROCESS, tid, -20) }
+
 // Nap sleeps for d, as exactly as the kernel's timers are (nanosleep(2), some
 // 50 µs of slack), or until a signal comes.
 func Nap(d time.Duration) {
