@@ -17,14 +17,20 @@ const (
 	crowdEvery = time.Second
 )
 
+// Crowded says whether it is: whether a program that traces had better raise the
+// nice value of its other threads as well, if it is its own master.
+func Crowded(p Proc) bool {
+	n, err := p.Running()
+	return err == nil && n >= crowd*runtime.NumCPU()
+}
+
 // lookAround finds out whether it is crowded here.
 func (s *Session) lookAround() {
 	if s.crowded.Load() || s.now().Sub(s.looked) < crowdEvery {
 		return
 	}
 	s.looked = s.now()
-	n, err := s.options.Proc.Running()
-	if err != nil || n < crowd*runtime.NumCPU() {
+	if !Crowded(s.options.Proc) {
 		return
 	}
 	s.crowded.Store(true)

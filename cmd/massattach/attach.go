@@ -35,7 +35,7 @@ type attachVerb struct {
 }
 
 // followModes are those that --follow takes, the default first.
-var followModes = []attacher.Follow{attacher.FollowScan, attacher.FollowNone}
+var followModes = []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowNone}
 
 func (t *tool) attachCommand() *cobra.Command {
 	v := &attachVerb{
