@@ -11,8 +11,10 @@ import (
 // Kernel is what the package asks of Linux as a tracer. [Linux] is the real
 // one; package attachertest has a fake that tests and simulations drive.
 type Kernel interface {
-	// Tracer binds the calling goroutine's OS thread, which must be locked,
-	// as a tracer. ErrUnfit: this thread can't be one, another can.
+	// Tracer locks the calling goroutine to its OS thread, for ever, and
+	// binds that as a tracer. ErrUnfit: this thread can't be one, another can;
+	// it is locked all the same, so that no other goroutine comes upon it
+	// while it is.
 	Tracer() (Tracer, error)
 	// ReapExit takes the report of the exit of tid, which may be a tracee of
 	// any tracer of this process, on any thread: the one request that is not

@@ -4,6 +4,7 @@ package attacher
 
 import (
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -25,6 +26,7 @@ var Linux Kernel = linux{}
 type linux struct{}
 
 func (linux) Tracer() (Tracer, error) {
+	runtime.LockOSThread()
 	tid := sys.Gettid()
 	if tid == os.Getpid() || sys.HasChildren() {
 		return nil, ErrUnfit

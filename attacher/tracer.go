@@ -73,7 +73,6 @@ func newTracer(s *Session) *tracer {
 // exit_ptrace).
 func (t *tracer) start() {
 	t.s.pool.Go(func() error {
-		runtime.LockOSThread()
 		k, err := t.s.kernel.Tracer()
 		if errors.Is(err, ErrUnfit) {
 			// Stay on this thread until another goroutine has one, or the

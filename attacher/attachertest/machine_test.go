@@ -17,7 +17,6 @@ import (
 // bind makes the test's own thread a tracer of m.
 func bind(t *testing.T, m *attachertest.Machine) attacher.Tracer {
 	t.Helper()
-	runtime.LockOSThread()
 	k, err := m.Tracer()
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +86,6 @@ func TestLostRing(t *testing.T) {
 	heard := make(chan error, 1)
 	bound := make(chan attacher.Tracer)
 	go func() {
-		runtime.LockOSThread()
 		k, _ := m.Tracer()
 		_ = k.Seize(101, 0)
 		bound <- k

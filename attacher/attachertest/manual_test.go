@@ -2,7 +2,6 @@ package attachertest_test
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -60,7 +59,6 @@ func TestGate(t *testing.T) {
 	var log []string
 	result := make(chan string)
 	go func() {
-		runtime.LockOSThread()
 		k, _ := m.Tracer()
 		_ = k.Seize(101, 0)
 		_, err := k.Look(0, true)

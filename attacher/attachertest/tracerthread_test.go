@@ -32,7 +32,6 @@ func startTracer(t *testing.T, kernel attacher.Kernel) *tracerThread {
 	bound := make(chan error)
 	var start func()
 	start = func() {
-		runtime.LockOSThread()
 		k, err := kernel.Tracer()
 		if errors.Is(err, attacher.ErrUnfit) {
 			// Keep this thread until another goroutine has found one.
