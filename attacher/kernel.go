@@ -21,6 +21,9 @@ type Kernel interface {
 	// its tracer's, for a tracer that is inside a SEIZE and can't come. It
 	// never sleeps. TID 0: it has not exited. ECHILD: it is nobody's tracee.
 	ReapExit(tid int) (WaitStatus, error)
+	// Nap sleeps for d, also when that is less than Go's timers can do: when
+	// nobody else runs they are a millisecond.
+	Nap(d time.Duration)
 }
 
 // ErrUnfit is answered by [Kernel.Tracer] on a thread that must not become a

@@ -39,6 +39,8 @@ func (linux) Tracer() (Tracer, error) {
 
 func (linux) ReapExit(tid int) (WaitStatus, error) { return sys.ReapExit(tid) }
 
+func (linux) Nap(d time.Duration) { sys.Nap(d) }
+
 // linuxTracer is the id of its thread. This file alone makes ptrace requests.
 type linuxTracer int
 

@@ -2,7 +2,12 @@
 
 package attacher
 
-import "errors"
+import (
+	"errors"
+	"time"
+
+	"massattach/internal/sys"
+)
 
 // Linux is the kernel that the program runs on; on this system its tracers
 // answer errors.ErrUnsupported.
@@ -12,3 +17,4 @@ type linux struct{}
 
 func (linux) Tracer() (Tracer, error)          { return nil, errors.ErrUnsupported }
 func (linux) ReapExit(int) (WaitStatus, error) { return WaitStatus{}, errors.ErrUnsupported }
+func (linux) Nap(d time.Duration)              { sys.Nap(d) }

@@ -236,12 +236,10 @@ func (t *tracer) awaitEnd() {
 		return
 	}
 	for i := 0; !t.k.Ended(); i++ {
-		// time.Sleep would be a millisecond: when nobody else runs, Go waits
-		// for its timers in epoll_wait.
 		if i < 20 {
 			runtime.Gosched()
 		} else {
-			sys.Nap(20 * time.Microsecond)
+			t.s.kernel.Nap(20 * time.Microsecond)
 		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"massattach/internal/sys"
 	"massattach/threadset"
 )
 
@@ -284,7 +283,7 @@ func (t *tracer) settle() {
 		case !t.asking():
 			return
 		default:
-			sys.Nap(20 * time.Microsecond)
+			t.s.kernel.Nap(20 * time.Microsecond)
 		}
 	}
 }

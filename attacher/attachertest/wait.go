@@ -2,6 +2,7 @@ package attachertest
 
 import (
 	"syscall"
+	"time"
 
 	"massattach/attacher"
 	"massattach/internal/sys"
@@ -70,6 +71,9 @@ func (m *Machine) ReapExit(tid int) (attacher.WaitStatus, error) {
 	ws, _ := t.report(true)
 	return ws, nil
 }
+
+// Nap is nanosleep, on the clock that the test runs on.
+func (m *Machine) Nap(d time.Duration) { time.Sleep(d) }
 
 func (tr *tracer) gone() bool {
 	tr.m.mu.Lock()
