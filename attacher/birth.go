@@ -11,10 +11,6 @@ import (
 // doesn't, and the two come in either order: so the creator is let go at once,
 // and the newborn is met here.
 
-// full is how many tracees a tracer may come to have by births. What is born
-// to it beyond that goes to another.
-const full = 2 * share
-
 // adopt takes on a tracee that no record of the tracer's knows, at the first
 // report of it. It says whether there is more to do about the report.
 func (t *tracer) adopt(s Stop) bool {
@@ -29,7 +25,8 @@ func (t *tracer) adopt(s Stop) bool {
 			t.putDown(s)
 		}
 		return false
-	case !s.Kind.Ended() && t.shard.Live() >= full:
+	case !s.Kind.Ended() && t.shard.Live() >= 2*t.s.options.Share:
+		// It is full. What is born to it from now on goes to another.
 		if t.putDown(s) {
 			t.s.stray(s.TID)
 		}

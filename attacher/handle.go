@@ -277,6 +277,9 @@ func (t *tracer) forgetAll() {
 func (t *tracer) move(tid int, e threadset.Event) {
 	if _, err := t.shard.Move(tid, e); err != nil {
 		t.s.stats.impossible.Add(1)
+		if f := t.s.trace.Mistaken; f != nil {
+			f(err)
+		}
 	}
 }
 

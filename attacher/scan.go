@@ -81,7 +81,7 @@ func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete b
 		}
 		// A whole share at a time: a tracer that has got its share need not
 		// be woken for more.
-		for len(sc.fresh) >= share {
+		for share := sc.s.options.Share; len(sc.fresh) >= share; {
 			sc.seat(ctx, sc.fresh[:share], born, last)
 			sc.fresh = append(sc.fresh[:0], sc.fresh[share:]...)
 			unknown += share
@@ -154,7 +154,7 @@ func (l *lastly) done() bool {
 func (sc *scanner) seat(ctx context.Context, tids []int, born bool, last *lastly) {
 	for len(tids) > 0 {
 		t := sc.s.roomiest()
-		n := min(len(tids), max(share-t.load(), 1))
+		n := min(len(tids), max(sc.s.options.Share-t.load(), 1))
 		batch := append([]int(nil), tids[:n]...)
 		tids = tids[n:]
 		t.seats.Add(int32(n))
@@ -182,7 +182,7 @@ func (s *Session) roomiest() *tracer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var best *tracer
-	least := share
+	least := s.options.Share
 	for _, t := range s.tracers {
 		if n := t.load(); n < least && !t.isGone() {
 			best, least = t, n

@@ -57,10 +57,6 @@ type Session struct {
 	looked    time.Time   // around, for that; of the attach, then the keeper's
 }
 
-// share is how many tracees a tracer is given. Each report costs it 25 ns a
-// tracee, beside 9 µs of its own.
-const share = 500
-
 // Attach attaches to all threads of process pid, without stopping or waking
 // any, and answers when a pass over the list of threads has found nobody
 // unknown (or when births outrun the passes: see [Report.Converged]). The
