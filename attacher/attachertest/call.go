@@ -26,7 +26,10 @@ const (
 	RestartBlock  = -516
 )
 
-const eintr = -int64(syscall.EINTR)
+const (
+	eintr  = -int64(syscall.EINTR)
+	enoent = -int64(syscall.ENOENT)
+)
 
 func restarts(v int64) bool {
 	return v == RestartSys || v == RestartNoIntr || v == RestartNoHand || v == RestartBlock

@@ -35,7 +35,9 @@ type group struct {
 
 	exiting  bool // SIGNAL_GROUP_EXIT
 	exitCode int
-	execs    *task // group_exec_task; cred_guard_mutex is held
+	guard    *task // who holds cred_guard_mutex: an exec is on
+	execs    *task // group_exec_task: who waits for the others to be gone
+	stage    execStage
 
 	// Job control, as in struct signal_struct.
 	stopCount    int            // group_stop_count: threads that have yet to stop
@@ -93,14 +95,23 @@ func (m *Machine) SetParent(p Parent) {
 // ParentWait is one waitpid(pid, WUNTRACED|WCONTINUED|WNOHANG) of the natural
 // parent of the first process; what it saw stands in the account. ECHILD: there
 // is no child any more.
+//
+// A parent that is the process of the tracers takes a ptrace-stop of the leader
+// as well, which its tracer then never hears of (kernel/exit.c,
+// wait_consider_task: "just pretend the caller is ptrace_do_wait").
 func (m *Machine) ParentWait() error {
 	defer m.lock()()
 	g := m.groups[m.pid]
 	if g == nil {
 		return syscall.ECHILD
 	}
-	if l := g.leader(); l.where == zombie && g.alone() && (l.tracer == nil || g.parent.Ours) {
+	l := g.leader()
+	if l.where == zombie && g.alone() && (l.tracer == nil || g.parent.Ours) {
 		l.reapedByParent()
+		return nil
+	}
+	if l.tracer != nil && l.tracer.foreign == "" && g.parent.Ours {
+		l.report(true)
 		return nil
 	}
 	g.parentWait()

@@ -1,6 +1,7 @@
 package attachertest
 
 import (
+	"os"
 	"path"
 	"slices"
 	"syscall"
@@ -124,8 +125,12 @@ func (p *process) Status(tid int) (procfs.Status, error) {
 		return procfs.Status{}, err
 	}
 	defer p.m.unlock()
+	parent := 1
+	if p.g.parent.Ours {
+		parent = os.Getpid()
+	}
 	st := procfs.Status{
-		Name: t.comm, State: t.state(), Tgid: p.pid, Pid: tid, PPid: 1,
+		Name: t.comm, State: t.state(), Tgid: p.pid, Pid: tid, PPid: parent,
 		TracerPid: t.tracerID(), Threads: len(p.g.threads),
 		SigBlk: t.blocked, SigPnd: mask(t.pending), ShdPnd: mask(p.g.shared),
 		VoluntarySwitches: t.switches,

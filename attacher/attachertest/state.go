@@ -1,8 +1,10 @@
 package attachertest
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -210,6 +212,41 @@ func (m *Machine) Tracers() map[int]int {
 		}
 	}
 	return counts
+}
+
+// String says what all tracers and threads do, a line each, for a test that
+// fails.
+func (m *Machine) String() string {
+	defer m.lock()()
+	var b strings.Builder
+	for _, id := range sorted(m.tracers) {
+		if tr := m.tracers[id]; !tr.ended {
+			fmt.Fprintf(&b, "tracer %d%s: %d tracees, sleeps %t\n", id, tr.foreign, len(tr.tracees), tr.asleep != nil)
+		}
+	}
+	for _, tid := range sorted(m.tasks) {
+		t := m.tasks[tid]
+		fmt.Fprintf(&b, "thread %d of %d: %c", tid, t.g.pid, t.state())
+		if t.tracer != nil {
+			fmt.Fprintf(&b, ", tracer %d", t.tracer.id)
+		}
+		if t.stop != nil {
+			fmt.Fprintf(&b, ", stop %#x", t.exitCode)
+		}
+		for _, q := range t.pending {
+			fmt.Fprintf(&b, ", signal %d", q.no)
+		}
+		if t.g.guard == t {
+			b.WriteString(", execs")
+		}
+		fmt.Fprintf(&b, ", %+v\n", t.job)
+	}
+	for _, pid := range sorted(m.groups) {
+		g := m.groups[pid]
+		fmt.Fprintf(&b, "process %d: exiting %t, stopped %t, to stop %d, %d signals\n",
+			pid, g.exiting, g.stopStopped, g.stopCount, len(g.shared))
+	}
+	return b.String()
 }
 
 func sorted[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }

@@ -14,7 +14,7 @@ const (
 	inUser  where = iota // runs its own code
 	inCall               // sleeps in its call
 	leaving              // on its way to user mode (get_signal), also while it is stopped there
-	inExec               // waits in de_thread for the others to be gone
+	inExec               // in execve
 	zombie
 	dead // released
 )
@@ -62,6 +62,7 @@ type task struct {
 	exitCode int   // of its stop until reaped, then of its exit
 	exitTold bool  // PTRACE_EVENT_EXIT was reported
 	dying    int   // and the thread goes on to end with this
+	oldTID   int   // before it execs
 }
 
 // jobctl is task_struct.jobctl (include/linux/sched/jobctl.h).
@@ -176,12 +177,7 @@ func (t *task) run() {
 	case leaving:
 		t.leave()
 	case inExec:
-		if t.sigkill || t.g.exiting {
-			t.g.endExec() // de_thread is killable
-			t.leave()
-		} else {
-			t.continueExec()
-		}
+		t.runExec()
 	}
 }
 

@@ -21,6 +21,7 @@ type tracer struct {
 	inLook  bool
 	rung    bool
 	ended   bool
+	killed  bool
 	foreign string // not ours, but a tool of this name
 }
 
@@ -54,7 +55,7 @@ func (tr *tracer) begin(op string, tid int) error {
 		tr.m.account.violation("tracer %d: %s on another thread than its own", tr.id, op)
 	}
 	if tr.ended {
-		if !tr.m.killed {
+		if !tr.killed {
 			tr.m.account.violation("tracer %d: %s after its end", tr.id, op)
 		}
 		tr.m.unlock()
@@ -131,7 +132,7 @@ func (tr *tracer) Seize(tid int, options int) error {
 	if options&^(optionClone|optionExec|optionExit) != 0 {
 		m.account.violation("tracer %d: seize with options %#x", tr.id, options)
 	}
-	tr.sleep(tid, func() bool { return t.g.execs == nil || tr.ended })
+	tr.sleep(tid, func() bool { return t.g.guard == nil || tr.ended })
 	switch {
 	case tr.ended:
 		return syscall.ESRCH
@@ -249,6 +250,12 @@ func (tr *tracer) end() {
 	}
 }
 
+// NewTool starts the process of all tracers anew after KillTool.
+func (m *Machine) NewTool() {
+	defer m.lock()()
+	m.killed = false
+}
+
 // KillTool is a SIGKILL to the process of all tracers: they let their tracees
 // go, wherever they are, and every later call of theirs answers ESRCH.
 func (m *Machine) KillTool() {
@@ -256,6 +263,7 @@ func (m *Machine) KillTool() {
 	m.killed = true
 	for _, id := range sorted(m.tracers) {
 		if tr := m.tracers[id]; tr.foreign == "" {
+			tr.killed = true
 			tr.end()
 		}
 	}
