@@ -14,8 +14,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// farewell is how long a target has to end by itself.
-const farewell = 5 * time.Second
+const (
+	// farewell is how long a target has to say its last account.
+	farewell = 5 * time.Second
+	// leaving is how long it then has to end, and how long one that was
+	// killed has: a hundred thousand threads take their time.
+	leaving = time.Minute
+	// burying is how long a process that has ended takes to be reaped. A
+	// tracer that does not let go of a thread of it holds that up for ever.
+	burying = 10 * time.Second
+)
 
 // Close ends the target and returns its last account. It closes the target's
 // input; a target that is stopped is continued for that, which its account
@@ -36,15 +44,15 @@ func (t *Target) close() (Account, error) {
 	if killed {
 		_ = t.Kill()
 	}
-	deadline := time.Now().Add(farewell)
+	begin, patience := time.Now(), farewell
 	for !t.goneWithin(50 * time.Millisecond) {
 		if t.link.final() != nil {
-			continue // it has said goodbye: a hundred thousand threads take their time
+			patience = leaving
 		}
-		if time.Now().After(deadline) {
+		if time.Since(begin) > patience {
 			_ = t.Kill()
 			killed = true
-			t.goneWithin(time.Minute)
+			t.goneWithin(leaving)
 			break
 		}
 		if t.stopped() {
@@ -72,7 +80,7 @@ func (t *Target) close() (Account, error) {
 	var end Exit
 	var err error
 	if t.child != nil {
-		end, err = t.reap(context.Background())
+		end, err = t.bury()
 	}
 	t.mu.Lock()
 	a, left := t.seen, t.sysv
@@ -155,6 +163,19 @@ func (t *Target) sawExit(ctx context.Context) *ParentEvent {
 		time.Sleep(2 * time.Millisecond)
 	}
 	return nil
+}
+
+// bury reaps the child, or kills it when it does not end.
+func (t *Target) bury() (Exit, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), burying)
+	defer cancel()
+	if e, err := t.reap(ctx); err == nil || ctx.Err() == nil {
+		return e, err
+	}
+	_ = t.child.Kill()
+	again, cancel := context.WithTimeout(context.Background(), burying)
+	defer cancel()
+	return t.reap(again)
 }
 
 // reap waits for the child, once.
