@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -54,21 +55,16 @@ func TestAttachAgain(t *testing.T) {
 	p := start(t, target.Spec{Epoll: 200, Births: target.Births{Rate: 200, Life: 200 * time.Millisecond}})
 	for range 10 {
 		s := attach(t, p.PID(), nil)
-		l := lookAt(t, p.PID())
-		known := make(map[int]bool)
-		for th := range s.Threads() {
-			known[th.TID] = true
-		}
-		strangers := 0
-		for _, tid := range l.tids {
-			if !known[tid] {
-				strangers++
-			}
-		}
+		before := lookAt(t, p.PID()).tids
 		// Who was born after the last pass may be unknown yet.
-		if strangers > 30 {
-			t.Errorf("%d of %d threads unknown", strangers, l.threads)
-		}
+		eventually(t, "all that live on are known", func() bool {
+			known := make(map[int]bool)
+			for th := range s.Threads() {
+				known[th.TID] = true
+			}
+			alive := lookAt(t, p.PID()).tids
+			return !slices.ContainsFunc(before, func(tid int) bool { return !known[tid] && slices.Contains(alive, tid) })
+		})
 		detach(t, s)
 	}
 	eventually(t, "nobody is traced", func() bool { return lookAt(t, p.PID()).traced() == 0 })
@@ -273,12 +269,13 @@ func TestExits(t *testing.T) {
 // end goes unnoticed, and both parents get the status.
 func TestTargetsEndUnderLoad(t *testing.T) {
 	start(t, target.Spec{Spin: 8}) // for the CPUs
+	follows := []attacher.Follow{attacher.FollowScan, attacher.FollowNone}
 	for i := range size(20, 300) {
 		var wg sync.WaitGroup
 		for j := range 2 {
 			p := start(t, target.Spec{Epoll: 100, Orphan: i%2 == 0})
 			wg.Go(func() {
-				s, err := attacher.Attach(t.Context(), p.PID(), &attacher.Options{Follow: attacher.Follow(i / 2 % 2)})
+				s, err := attacher.Attach(t.Context(), p.PID(), &attacher.Options{Follow: follows[i/2%len(follows)]})
 				if err != nil {
 					t.Error(err)
 					return

@@ -92,10 +92,8 @@ func TestAttachStopped(t *testing.T) {
 			t.Error("the attach set it going")
 		}
 		detach(t, s)
-		time.Sleep(10 * time.Millisecond)
-		if l := lookAt(t, p.PID()); l.states['T'] != l.threads {
-			t.Errorf("after the detach: %v", l.states)
-		}
+		// Each goes from one kind of stop to the other by itself.
+		eventually(t, "it is stopped as before", func() bool { l := lookAt(t, p.PID()); return l.states['T'] == l.threads })
 		kill(t, p, syscall.SIGCONT)
 		eventually(t, "it runs", func() bool { return runningNow(t, p) && parentSaw(t, p).Continued == i+1 })
 	}
@@ -195,6 +193,7 @@ func TestStopSignalHandled(t *testing.T) {
 	}
 	eventually(t, "each handler ran", func() bool { return account(t, p).Runs[int(syscall.SIGTSTP)] == 20 })
 	eventually(t, "all were forwarded", func() bool { return s.Report().Events.Signals >= 40 })
+	atRest(t, p, target.KindEpoll)
 	detach(t, s)
 	if a := account(t, p); a.EINTR != 20 || a.Early != 0 {
 		t.Errorf("EINTR %d, early %d: the handled ones are 20", a.EINTR, a.Early)
@@ -216,7 +215,7 @@ func TestGroupStopInterrupts(t *testing.T) {
 		eventually(t, "it is stopped", func() bool { return stoppedNow(t, p) })
 		kill(t, p, syscall.SIGCONT)
 		eventually(t, "it runs", func() bool { return runningNow(t, p) })
-		time.Sleep(50 * time.Millisecond)
+		atRest(t, p, target.KindEpoll, target.KindSem)
 		want[i] = account(t, p).EINTR
 		p.Close()
 	}

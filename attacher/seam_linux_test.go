@@ -216,6 +216,7 @@ func TestSubscribe(t *testing.T) {
 	if err := p.Send(t.Context(), target.Send{Signal: sigUSR1, Kind: target.KindEpoll}); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "each handler ran", func() bool { return account(t, p).Runs[sigUSR1] == 20 })
 	tids, err := p.Spawn(t.Context(), target.KindFutex, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -226,10 +227,9 @@ func TestSubscribe(t *testing.T) {
 	}
 	eventually(t, "it has ended", func() bool { return s.Report().Events.Exits == 1 })
 	kill(t, p, syscall.SIGSTOP)
-	eventually(t, "it is stopped", func() bool { return stoppedNow(t, p) })
+	eventually(t, "all listen", func() bool { return phases(s)[threadset.Listening] == len(snapshot) })
 	kill(t, p, syscall.SIGCONT)
-	eventually(t, "it runs", func() bool { return runningNow(t, p) })
-	time.Sleep(20 * time.Millisecond)
+	eventually(t, "all run", func() bool { return phases(s)[threadset.Running] == len(snapshot) })
 	detach(t, s)
 
 	var kinds []attacher.EventMask
