@@ -67,6 +67,9 @@ func size(small, full int) int {
 	return small
 }
 
+// following are the modes in which threads to come are attached to, too.
+var following = []attacher.Follow{attacher.FollowScan}
+
 // start runs a target until the test ends.
 func start(t testing.TB, s target.Spec) *target.Target {
 	t.Helper()
