@@ -34,6 +34,14 @@ func quiet(t *testing.T, m *attachertest.Machine, s *attacher.Session) attacher.
 	return r
 }
 
+// untraced are the threads without a tracer, but for those that are being
+// reaped meanwhile.
+func untraced(m *attachertest.Machine) []int {
+	tids := slices.DeleteFunc(m.Threads(), func(tid int) bool { return m.TracerOf(tid) != 0 })
+	there := m.Threads()
+	return slices.DeleteFunc(tids, func(tid int) bool { return !slices.Contains(there, tid) })
+}
+
 // times lets a hook act the first n times.
 func times(n int) func() bool {
 	var done atomic.Int64
@@ -58,14 +66,7 @@ func TestRaceBirths(t *testing.T) {
 			return nil
 		}
 		s := attachFake(t, m, attacher.Options{Settle: -1})
-		eventually(t, "all are traced", func() bool {
-			for _, tid := range m.Threads() {
-				if m.TracerOf(tid) == 0 {
-					return false
-				}
-			}
-			return true
-		})
+		eventually(t, "all are traced", func() bool { return len(untraced(m)) == 0 })
 		eventually(t, "converged", func() bool { return s.Report().Converged })
 		for tracer, n := range m.Tracers() {
 			if n > 1_000 {
@@ -127,10 +128,8 @@ func TestRaceHiddenByDeaths(t *testing.T) {
 		return nil
 	}
 	s := attachFake(t, m, attacher.Options{Follow: attacher.FollowNone})
-	for _, tid := range m.Threads() {
-		if m.TracerOf(tid) == 0 {
-			t.Errorf("thread %d was missed", tid)
-		}
+	if missed := untraced(m); len(missed) > 0 {
+		t.Errorf("threads %v were missed", missed)
 	}
 	quiet(t, m, s)
 }
@@ -308,14 +307,7 @@ func TestRacePanic(t *testing.T) {
 	m.Signal(150, syscall.SIGUSR1)
 	eventually(t, "the handler ran", func() bool { return len(m.Account().Handled) == 1 })
 	m.Spawn(100) // something to look for
-	eventually(t, "all are traced again", func() bool {
-		for _, tid := range m.Threads() {
-			if m.TracerOf(tid) == 0 {
-				return false
-			}
-		}
-		return true
-	})
+	eventually(t, "all are traced again", func() bool { return len(untraced(m)) == 0 })
 	if err := s.Close(); err == nil {
 		t.Error("the panic was not reported")
 	}
