@@ -61,3 +61,22 @@ func (t *Target) CallResult(ctx context.Context, id int) (CallResult, error) {
 	var r CallResult
 	return r, t.do(ctx, request{Op: "call_result", N: id}, &r)
 }
+
+// A Vfork is a thread that waits for a child of vfork.
+type Vfork struct {
+	TID int `json:"tid"`
+	PID int `json:"pid"` // of the child
+}
+
+// StartVfork makes a thread of its own call vfork. Its child waits for
+// EndVfork, and no signal but a fatal one gets the thread out of the call.
+func (t *Target) StartVfork(ctx context.Context) (Vfork, error) {
+	var v Vfork
+	return v, t.do(ctx, request{Op: "start_vfork"}, &v)
+}
+
+// EndVfork ends the child, and then the thread. An error says that vfork did
+// not answer its child.
+func (t *Target) EndVfork(ctx context.Context, tid int) error {
+	return t.do(ctx, request{Op: "end_vfork", TID: tid}, nil)
+}

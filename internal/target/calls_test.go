@@ -119,3 +119,27 @@ func semtimedop(ctx context.Context, t *testing.T, p *target.Target) target.Time
 	}
 	return c
 }
+
+// A thread in vfork is blocked for good, and its child ends with it.
+func TestVfork(t *testing.T) {
+	ctx := background(t)
+	p := start(t, target.Spec{Epoll: 3})
+	for range 3 {
+		v, err := p.StartVfork(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the thread to wait", func() bool { return strings.HasPrefix(status(t, p.PID(), v.TID, "State"), "D") })
+		if err := p.EndVfork(ctx, v.TID); err != nil {
+			t.Fatal(err)
+		}
+		gone(t, v.PID)
+	}
+	v, err := p.StartVfork(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	undisturbed(t, account(t, p))
+	p.Close()
+	eventually(t, "the child to end", func() bool { return !alive(v.PID) })
+}

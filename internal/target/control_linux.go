@@ -171,6 +171,10 @@ func (in *inner) obey(q request) (any, error) {
 		return in.startCall(q.Name, q.Timeout)
 	case "call_result":
 		return in.callResult(q.N)
+	case "start_vfork":
+		return in.startVfork()
+	case "end_vfork":
+		return nil, in.endVfork(q.TID)
 	}
 	return nil, fmt.Errorf("no command %q", q.Op)
 }

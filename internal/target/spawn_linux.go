@@ -33,6 +33,7 @@ type inner struct {
 	births  *births
 	senders *sender
 	calls   map[int]*timedCall
+	vforks  map[int]*vfork // by thread
 	nextID  int
 
 	epoch   [2]int64 // ticks and ns at the start
@@ -54,7 +55,7 @@ func newInner(s Spec) (*inner, error) {
 	}
 	in := &inner{
 		spec: s, pid: unix.Getpid(), mem: mem, limit: limit, own: ownDescriptors(), starting: true,
-		calls: map[int]*timedCall{}, epoch: [2]int64{ticks(), now()},
+		calls: map[int]*timedCall{}, vforks: map[int]*vfork{}, epoch: [2]int64{ticks(), now()},
 	}
 	handlers.sender = uint32(in.pid)
 	return in, nil
