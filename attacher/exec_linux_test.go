@@ -10,6 +10,8 @@ import (
 
 	"massattach/attacher"
 	"massattach/internal/target"
+	"massattach/procfs"
+	"massattach/threadset"
 )
 
 // patience is how long something may take that hangs for ever when it goes
@@ -191,5 +193,50 @@ func TestExecOther(t *testing.T) {
 			}
 			p.Close()
 		}
+	}
+}
+
+// Case 40: exec while some threads are held, and others asked to stop: it ends
+// them all, and the new image is followed. An exec can be held, too.
+func TestExecWhileHeld(t *testing.T) {
+	for _, leader := range []bool{false, true} {
+		t.Run(fmt.Sprintf("leader=%v", leader), func(t *testing.T) {
+			p := start(t, target.Spec{Epoll: 100, Futex: 100})
+			s := attach(t, p.PID(), nil)
+			h := &holder{on: true}
+			if err := s.SetArbiter(h); err != nil {
+				t.Fatal(err)
+			}
+			all, err := p.List(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			sel := procfs.Selection{TIDs: all[target.KindEpoll]}
+			interrupt(t, s, sel)
+			eventually(t, "they are held", func() bool { return phases(s)[threadset.Held] == 100 })
+			tid := p.PID()
+			if !leader {
+				tid = all[target.KindFutex][33]
+			}
+			execed := make(chan error, 1)
+			go func() { execed <- execIn(t.Context(), p, target.Exec{TID: tid}) }()
+			eventually(t, "the new image is held before it runs", func() bool {
+				th := make(map[int]threadset.Phase)
+				for r := range s.Threads() {
+					th[r.TID] = r.Phase
+				}
+				return th[p.PID()] == threadset.Held && phases(s)[threadset.Held] == 1 && lookAt(t, p.PID()).threads == 1
+			})
+			h.set(false)
+			resumeAll(t, s)
+			inTime(t, p, "the exec", func() error { return <-execed })
+			allTraced(t, p)
+			alone(t, s, p)
+			undisturbed(t, p)
+			if r := detach(t, s); r.Events.Execs != 1 {
+				t.Errorf("%+v", r.Events)
+			}
+			free(t, p.PID())
+		})
 	}
 }

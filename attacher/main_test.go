@@ -19,6 +19,12 @@ import (
 
 func TestMain(m *testing.M) {
 	target.Main()
+	toolMain()
+	// Under the race detector a process waits a second before it exits;
+	// those that the tests start need not.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		panic(err)
+	}
 	threads := taskCount("self")
 	code := m.Run()
 	if code == 0 {
