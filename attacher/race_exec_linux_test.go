@@ -95,6 +95,29 @@ func TestRaceExecTakesLeader(t *testing.T) {
 	}
 }
 
+// A thread execs at its own SEIZE, which lasts until it has the leader's number.
+func TestRaceExecTakesNumber(t *testing.T) {
+	for _, follow := range []attacher.Follow{attacher.FollowNone, attacher.FollowScan} {
+		m := attachertest.New(100, 3)
+		m.Before = func(op string, tid int) error {
+			if op == "seize" && tid == 102 {
+				m.Exec(102) // 101 is to be reaped
+			}
+			return nil
+		}
+		s := attachFake(t, m, attacher.Options{Follow: follow})
+		for th := range s.Threads() {
+			if th.TID != 100 || m.TracerOf(100) != th.Owner {
+				t.Errorf("%+v, traced by %d", th, m.TracerOf(100))
+			}
+		}
+		r := quiet(t, m, s)
+		if r.Threads.Failed != 0 || r.Threads.Attached != 2 || r.Threads.Exited != 1 || !r.Converged {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 // An exec by a thread that is nobody's takes the leader from a tracer that has
 // got another thread of the new image before it looks: no wait tells it.
 func TestRaceExecByStranger(t *testing.T) {

@@ -73,6 +73,22 @@ func (s *Session) letGo(ctx context.Context, tid int) {
 		if t.k.Interrupt(tid) == nil {
 			n := t.note(tid)
 			n.asked, n.letGo = true, true
+		} else if _, err := t.k.Look(tid, false); errors.Is(err, syscall.ECHILD) {
+			t.renumbered(tid)
 		}
 	})
+}
+
+// renumbered corrects the record of a thread that is none of the tracer's
+// tracees by this number: its SEIZE slept while it was in exec itself, and when
+// it was seized it had the leader's.
+func (t *tracer) renumbered(tid int) {
+	pid := t.s.pid
+	delete(t.notes, tid)
+	if st, err := t.s.process.Status(pid); err == nil && st.TracerPid == t.k.ID() {
+		if _, known := t.shard.Get(pid); !known && t.s.set.Rename(tid, pid, t.shard) == nil {
+			return
+		}
+	}
+	t.move(tid, threadset.Ended)
 }
