@@ -86,6 +86,8 @@ func TestExecSetUID(t *testing.T) {
 				inTime(t, p, "the exec", func() error {
 					return execIn(t.Context(), p, target.Exec{TID: tid, Argv: []string{path, "1000"}})
 				})
+				// Past its report of the exec, that is.
+				eventually(t, "it sleeps", func() bool { return lookAt(t, p.PID()).states['S'] == 1 })
 				got := effectiveUID(t, p.PID())
 				if test.tracer == nil && got != 0 {
 					t.Skip("set-uid programs gain nothing here: no_new_privs, or a file system that is mounted nosuid")
