@@ -33,6 +33,7 @@ func (t *tracer) adopt(s Stop) bool {
 		return false
 	}
 	t.shard.Claim(s.TID)
+	t.joined(s.TID)
 	t.s.stats.births.Add(1)
 	t.s.publish(Event{Kind: EventBirth, TID: s.TID})
 	return true

@@ -93,8 +93,7 @@ func (t *tracer) trap(s Stop) bool {
 		if n.job {
 			n.job = false
 			passed = threadset.Continued
-			t.shard.SetJobStopped(s.TID, false)
-			t.s.continued(s.TID)
+			t.groupContinued(s.TID)
 		}
 		if n.letGo {
 			t.detach(s)
@@ -119,8 +118,7 @@ func (t *tracer) groupStop(s Stop) bool {
 	n.asked = false
 	if !n.job {
 		n.job = true
-		t.shard.SetJobStopped(s.TID, true)
-		t.s.stopped(s)
+		t.groupStopped(s)
 	}
 	if n.letGo {
 		t.detach(s)
@@ -149,12 +147,13 @@ func (t *tracer) exec(s Stop) bool {
 		// All others are gone, and it has the leader's number now, whose
 		// tracer never hears of it (fs/exec.c, de_thread).
 		_ = t.s.set.Rename(old, s.TID, t.shard)
-		delete(t.notes, old)
+		t.lose(old)
 	}
 	if _, ok := t.shard.Get(s.TID); !ok {
 		t.shard.Claim(s.TID)
 	}
-	delete(t.notes, s.TID)
+	t.lose(s.TID)
+	t.joined(s.TID)
 	t.s.stats.execs.Add(1)
 	t.s.publish(Event{Kind: EventExec, TID: s.TID, OldTID: old})
 	if t.decide(s) == Hold {
@@ -196,7 +195,7 @@ func (t *tracer) ended(s Stop) {
 
 // bury ends the record of a tracee whose exit has been reaped.
 func (t *tracer) bury(s Stop) {
-	delete(t.notes, s.TID)
+	t.lose(s.TID)
 	if _, ok := t.shard.Get(s.TID); !ok {
 		return // its number is another's already, who was claimed
 	}
@@ -242,8 +241,14 @@ func (t *tracer) detach(s Stop) {
 	if !t.putDown(s) {
 		return // its exit comes next
 	}
-	delete(t.notes, s.TID)
+	t.lose(s.TID)
 	t.move(s.TID, threadset.LetGo)
+}
+
+// lose drops all that is remembered of a tracee that is one no more.
+func (t *tracer) lose(tid int) {
+	delete(t.notes, tid)
+	delete(t.stops, tid)
 }
 
 // forget drops what is remembered of a tracee that runs again, when there is
@@ -264,6 +269,7 @@ func (t *tracer) forgetAll() {
 	}
 	t.shard.Apply(gone, threadset.Ended)
 	clear(t.notes)
+	clear(t.stops)
 	if len(gone) > 0 {
 		// The leader may be another, whose birth was no news.
 		t.s.ledger.unconverge()

@@ -15,6 +15,9 @@ const (
 	// scanShare: between two listings passes at least so many times what one
 	// takes.
 	scanShare = 20
+	// listEvery is how long nothing is listed at the most: the number that was
+	// given out last can be set back (CRIU does), and come again.
+	listEvery = 10 * time.Second
 	// cloneEvery is how long it waits when births come by themselves: all but
 	// those of a thread that is nobody's, see adopt, or that a CLONE_UNTRACED
 	// keeps from it.
@@ -77,7 +80,30 @@ func (sc *scanner) next() time.Duration {
 	if len(sc.seen) > 0 {
 		d = max(sc.s.options.Settle, time.Millisecond)
 	}
-	return max(d, scanShare*sc.took)
+	return max(d, scanShare*sc.pace.expect(len(sc.listed)))
+}
+
+// pace is how long the listings of late took, for each thread. The quickest of
+// them counts: the others were not at work all the time.
+type pace struct {
+	recent [8]time.Duration // 0 for none
+	next   int
+}
+
+func (p *pace) took(d time.Duration, threads int) {
+	p.recent[p.next] = max(d/time.Duration(max(threads, 1)), 1)
+	p.next = (p.next + 1) % len(p.recent)
+}
+
+// expect says how long the next listing takes.
+func (p *pace) expect(threads int) time.Duration {
+	best := time.Duration(0)
+	for _, d := range p.recent {
+		if d > 0 && (best == 0 || d < best) {
+			best = d
+		}
+	}
+	return best * time.Duration(threads)
 }
 
 // follow looks for births. As long as no number has been given to anybody on
@@ -87,12 +113,12 @@ func (sc *scanner) follow(ctx context.Context) {
 		_ = sys.QuietChildren() // a signal.Notify may have undone it
 	}
 	sc.s.lookAround()
+	begin := sc.s.now()
 	last, err := sc.s.options.Proc.LastPID()
-	if err == nil && last == sc.last && len(sc.seen) == 0 && sc.s.ledger.isConverged() {
+	if err == nil && last == sc.last && len(sc.seen) == 0 && sc.s.ledger.isConverged() && begin.Sub(sc.when) < listEvery {
 		return
 	}
-	sc.last = last
-	begin := time.Now()
+	sc.last, sc.when = last, begin
 	sc.listed = sc.listed[:0]
 	err = sc.s.process.Chunks(func(tids []int) error {
 		sc.listed = append(sc.listed, tids...)
@@ -102,10 +128,7 @@ func (sc *scanner) follow(ctx context.Context) {
 		_ = sc.gone(err)
 		return
 	}
-	sc.took = time.Since(begin)
-	if f := sc.s.trace.Scanned; f != nil {
-		f(len(sc.listed), sc.took)
-	}
+	sc.scanned(time.Since(begin))
 	sc.fresh = sc.s.set.Fresh(sc.listed, sc.fresh[:0])
 	ripe := sc.ripe(begin)
 	withdrawn := sc.s.stats.withdrawn.Load()

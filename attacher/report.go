@@ -76,7 +76,6 @@ type stats struct {
 	repaired, left, extended                  atomic.Int64
 	impossible                                atomic.Int64 // moves that the table forbids
 	withdrawn                                 atomic.Int64 // finds of a scan who were tracees already
-	stopped                                   atomic.Bool  // the process is in group-stop
 }
 
 // ledger is what a session notes down for its report.
@@ -165,21 +164,6 @@ func (l *ledger) detached(took time.Duration, confirmed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.detach = DetachReport{took, confirmed}
-}
-
-// stopped notes the start of a group-stop, once for the process.
-func (s *Session) stopped(stop Stop) {
-	if s.stats.stopped.CompareAndSwap(false, true) {
-		s.stats.groupStops.Add(1)
-		s.publish(Event{Kind: EventGroupStop, TID: stop.TID, Signal: stop.Signal})
-	}
-}
-
-// continued notes its end.
-func (s *Session) continued(tid int) {
-	if s.stats.stopped.CompareAndSwap(true, false) {
-		s.publish(Event{Kind: EventContinue, TID: tid})
-	}
 }
 
 // Report answers an account of the session so far.

@@ -21,8 +21,9 @@ type scanner struct {
 	fresh  []int
 	seen   map[int]time.Time // newborns, and since when we know of them
 	orders []order
-	last   int // the last pid that anybody got, at the last listing
-	took   time.Duration
+	last   int       // the last pid that anybody got, at the last listing
+	when   time.Time // that was
+	pace   pace
 }
 
 func newScanner(s *Session) *scanner {
@@ -66,6 +67,7 @@ func (sc *scanner) converge(ctx context.Context) error {
 func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete bool, err error) {
 	sc.last, _ = sc.s.options.Proc.LastPID()
 	begin := time.Now()
+	sc.when = begin
 	sc.s.ledger.begun(begin)
 	sc.listed, sc.fresh = sc.listed[:0], sc.fresh[:0]
 	withdrawn := sc.s.stats.withdrawn.Load()
@@ -95,10 +97,7 @@ func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete b
 			// Nobody else is at work.
 			sc.seat(ctx, []int{last.leader}, born, nil)
 		}
-		sc.took = time.Since(begin)
-		if f := sc.s.trace.Scanned; f != nil {
-			f(len(sc.listed), sc.took)
-		}
+		sc.scanned(time.Since(begin))
 	}
 	serr := sc.settleOrders(ctx)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
@@ -111,6 +110,14 @@ func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete b
 	sc.strangers(ctx)
 	complete, err = sc.complete()
 	return unknown, complete, sc.gone(err)
+}
+
+// scanned notes how long a listing took.
+func (sc *scanner) scanned(took time.Duration) {
+	sc.pace.took(took, len(sc.listed))
+	if f := sc.s.trace.Scanned; f != nil {
+		f(len(sc.listed), took)
+	}
 }
 
 // complete says whether the threads that we know are all that there are.

@@ -51,6 +51,7 @@ func (t *tracer) seize(ctx context.Context, tids []int, born bool) {
 		}
 	}
 	t.shard.Apply(seized, threadset.Seized)
+	t.joined(seized...)
 	t.s.ledger.seized(took, begin.Add(last))
 	for i, tid := range refused {
 		if t.refused(tid, errnos[i]) {

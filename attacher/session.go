@@ -33,6 +33,7 @@ type Session struct {
 	set     threadset.Set
 	events  eventHub
 	arbiter atomic.Pointer[Arbiter]
+	job     jobControl
 	stats   stats
 	ledger  ledger
 

@@ -49,7 +49,7 @@ func (s *Session) checkLeader(ctx context.Context) {
 			return
 		}
 		if _, err := t.k.Look(s.pid, false); errors.Is(err, syscall.ECHILD) {
-			delete(t.notes, s.pid)
+			t.lose(s.pid)
 			t.move(s.pid, threadset.Ended)
 			s.ledger.unconverge()
 		}
@@ -84,9 +84,10 @@ func (s *Session) letGo(ctx context.Context, tid int) {
 // it was seized it had the leader's.
 func (t *tracer) renumbered(tid int) {
 	pid := t.s.pid
-	delete(t.notes, tid)
+	t.lose(tid)
 	if st, err := t.s.process.Status(pid); err == nil && st.TracerPid == t.k.ID() {
 		if _, known := t.shard.Get(pid); !known && t.s.set.Rename(tid, pid, t.shard) == nil {
+			t.joined(pid)
 			return
 		}
 	}

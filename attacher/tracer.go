@@ -38,11 +38,12 @@ type tracer struct {
 
 	// What follows is the tracer's own.
 	quit    bool
-	idle    bool          // the last Look said that it owns nobody
-	streak  int           // reports since the last look at everybody
-	rounds  time.Time     // when that was
-	notes   map[int]*note // what is remembered of a few of its tracees
-	awaited []int         // tids whose stops are collected by tid
+	idle    bool           // the last Look said that it owns nobody
+	streak  int            // reports since the last look at everybody
+	rounds  time.Time      // when that was
+	notes   map[int]*note  // what is remembered of a few of its tracees
+	stops   map[int]uint32 // the last group-stop that a tracee was in
+	awaited []int          // tids whose stops are collected by tid
 	delays  []time.Duration
 }
 
@@ -63,6 +64,7 @@ func newTracer(s *Session) *tracer {
 		bound: make(chan struct{}),
 		wake:  make(chan struct{}, 1),
 		notes: make(map[int]*note),
+		stops: make(map[int]uint32),
 	}
 }
 
@@ -272,7 +274,10 @@ func (t *tracer) note(tid int) *note {
 func (t *tracer) settle() {
 	// Not for ever: signals may come without end, and a thread in D, or one
 	// that waits for a vfork child, can't stop now.
-	const patience = 50 * time.Millisecond
+	patience := 50 * time.Millisecond
+	if t.s.crowded.Load() {
+		patience = time.Second // everybody is slower
+	}
 	for begin := t.s.now(); !t.idle && t.s.now().Sub(begin) < patience; {
 		ws, err := t.k.Look(0, false)
 		switch {
