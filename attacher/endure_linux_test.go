@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"massattach/attacher"
 	"massattach/internal/target"
 )
 
@@ -17,8 +16,9 @@ func TestBesideHogs(t *testing.T) {
 	run := func() (attached, detached time.Duration) {
 		var a, d []time.Duration
 		for range rounds {
-			s := attach(t, p.PID(), &attacher.Options{Follow: attacher.FollowNone})
-			r := detach(t, s)
+			tool := startTool(t, p.PID(), nil) // its nice value is to be its own
+			tool.attached(t)
+			r := tool.detach(t)
 			if !r.Converged || r.Threads.Attached < p.Threads() {
 				t.Errorf("%+v", r)
 			}

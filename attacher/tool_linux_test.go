@@ -47,6 +47,7 @@ func toolMain() {
 		return
 	}
 	say := func(r toolReport) { _ = json.NewEncoder(os.Stdout).Encode(r) }
+	attacher.Hurry()
 	s, err := toolAttach(pid)
 	if err != nil {
 		r := toolReport{Error: err.Error()}

@@ -8,8 +8,6 @@ import (
 	"runtime"
 
 	"massattach/attacher"
-	"massattach/internal/sys"
-	"massattach/procfs"
 )
 
 func main() {
@@ -18,24 +16,6 @@ func main() {
 	// still have threads to seize stand in line meanwhile: an attach to 10,000
 	// takes a tenth longer than with four.
 	runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0)))
-	hurry()
+	attacher.Hurry()
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-}
-
-// hurry gives all threads of the command a better nice value on a machine where
-// hundreds compete for a CPU; those to come inherit it. The tracers see to that
-// themselves, but it is the others who list the threads and hand them out.
-func hurry() {
-	if !attacher.Crowded(attacher.ProcFS{}) {
-		return
-	}
-	self, err := procfs.FS{}.Open(os.Getpid())
-	if err != nil {
-		return
-	}
-	defer self.Close()
-	tids, _ := self.AppendTIDs(nil)
-	for _, tid := range tids {
-		_ = sys.RaisePriority(tid) // who may not goes on as he is
-	}
 }
