@@ -2,9 +2,10 @@
 // and the same told to people.
 //
 // A [Session] is the account of one process that was attached to. [Threads],
-// [Counts] and [Process] are lists from /proc. [Failed] stands in the place of
-// any of them where there is nothing to report. Each has a method Text, which
-// writes it for people, and is an object of its own for [WriteJSON].
+// [Counts] and [Process] are lists from /proc. [Demo] compares what a process
+// noticed of several treatments. [Failed] stands in the place of any of them
+// where there is nothing to report. Each has a method Text, which writes it for
+// people, and is an object of its own for [WriteJSON].
 //
 // The keys of the JSON are a contract: they stay, and more may be added. Times
 // are in nanoseconds, empty lists are [], and what is absent is said so at the

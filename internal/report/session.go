@@ -146,7 +146,7 @@ func FromAttacher(r attacher.Report) *Session {
 
 // Failed stands in the place of a report where there is nothing to report.
 type Failed struct {
-	PID   int   `json:"pid"`
+	PID   int   `json:"pid,omitempty"` // absent when there was no process yet
 	Error Error `json:"error"`
 }
 

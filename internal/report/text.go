@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -23,6 +24,12 @@ func (s Style) sgr(code, t string) string {
 	}
 	return "\x1b[" + code + "m" + t + "\x1b[0m"
 }
+
+// dress is what a Style puts around text.
+var dress = regexp.MustCompile("\x1b\\[[0-9]*m")
+
+// columns is the room that t takes on a line, however it is dressed.
+func columns(t string) int { return utf8.RuneCountInString(dress.ReplaceAllString(t, "")) }
 
 // labelWidth is the room for the words that rows begin with.
 const labelWidth = 10
@@ -231,7 +238,7 @@ func list(none string, counts ...count) string {
 func ns(n int64) string { return Duration(time.Duration(n)) }
 
 // table is aligned columns under a heading. Columns whose heading begins with
-// > are set to the right.
+// > are set to the right. Where no column has one there is no line for them.
 type table struct {
 	heads []string
 	rows  [][]string
@@ -244,15 +251,15 @@ func (t *table) write(b *bytes.Buffer, style Style) {
 	heads := make([]string, len(t.heads))
 	for i, h := range t.heads {
 		heads[i] = strings.TrimPrefix(h, ">")
-		widths[i] = utf8.RuneCountInString(heads[i])
+		widths[i] = columns(heads[i])
 		for _, r := range t.rows {
-			widths[i] = max(widths[i], utf8.RuneCountInString(r[i]))
+			widths[i] = max(widths[i], columns(r[i]))
 		}
 	}
 	line := func(cells []string) string {
 		var l strings.Builder
 		for i, c := range cells {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c))
+			pad := strings.Repeat(" ", widths[i]-columns(c))
 			if strings.HasPrefix(t.heads[i], ">") {
 				c = pad + c
 			} else {
@@ -263,7 +270,9 @@ func (t *table) write(b *bytes.Buffer, style Style) {
 		}
 		return strings.TrimRight(l.String(), " ")
 	}
-	b.WriteString(style.Dim(line(heads)) + "\n")
+	if head := line(heads); head != "" {
+		b.WriteString(style.Dim(head) + "\n")
+	}
 	for _, r := range t.rows {
 		b.WriteString(line(r) + "\n")
 	}
