@@ -87,30 +87,32 @@ func TestCloseKilled(t *testing.T) {
 		t.Errorf("Close = %+v, %v: want the account that was asked for, and an error", last, err)
 	}
 	gone(t, p.PID())
-	if b, _ := os.ReadFile("/proc/sysvipc/sem"); slices.Contains(strings.Fields(string(b)), strconv.Itoa(a.SysV.Sem[0])) {
-		t.Errorf("left behind: semaphores %d", a.SysV.Sem[0])
+	noSem(t, a.SysV.Sem[0])
+}
+
+// noSem fails the test if there are semaphores of that number.
+func noSem(t *testing.T, id int) {
+	t.Helper()
+	if b, _ := os.ReadFile("/proc/sysvipc/sem"); slices.Contains(strings.Fields(string(b)), strconv.Itoa(id)) {
+		t.Errorf("left behind: semaphores %d", id)
 	}
 }
 
 // A starter that is killed takes the target with it, also a stopped one.
 func TestStarterDies(t *testing.T) {
-	for _, parent := range []string{"none", target.ParentWatch} {
+	for _, mode := range []string{"none", "wake", target.ParentWatch} {
 		for _, stopped := range []bool{false, true} {
-			t.Run(fmt.Sprintf("parent=%s,stopped=%v", parent, stopped), func(t *testing.T) {
-				starterDies(t, strings.TrimPrefix(parent, "none"), stopped)
+			t.Run(fmt.Sprintf("%s,stopped=%v", mode, stopped), func(t *testing.T) {
+				starterDies(t, mode, stopped)
 			})
 		}
 	}
 }
 
-func starterDies(t *testing.T, parent string, stopped bool) {
+func starterDies(t *testing.T, mode string, stopped bool) {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
-	}
-	mode := parent
-	if mode == "" {
-		mode = "none"
 	}
 	cmd := exec.Command(exe)
 	cmd.Env = append(os.Environ(), starterEnv+"="+mode)
@@ -125,21 +127,19 @@ func starterDies(t *testing.T, parent string, stopped bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var pid, helper int
-	if _, err := fmt.Sscan(line, &pid, &helper); err != nil {
+	var pid, helper, sem int
+	if _, err := fmt.Sscan(line, &pid, &helper, &sem); err != nil {
 		t.Fatal(line)
 	}
 	if stopped {
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(20 * time.Millisecond)
+		stopPID(t, pid)
 	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	// Their new parent may take its time to reap them.
 	eventually(t, "the target to end", func() bool { return !alive(pid) })
 	eventually(t, "its parent to end", func() bool { return helper == 0 || !alive(helper) })
+	noSem(t, sem)
 }
 
 func TestStartCancelled(t *testing.T) {

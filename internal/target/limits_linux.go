@@ -77,7 +77,7 @@ func checkNproc(n int) error {
 		_ = unix.Setrlimit(unix.RLIMIT_NPROC, &lim)
 	}
 	if lim.Cur < need {
-		return &LimitError{n, "RLIMIT_NPROC", int64(lim.Cur), int64(need), fmt.Sprintf("as root: prlimit --nproc=%d --pid $$", need)}
+		return &LimitError{n, "RLIMIT_NPROC", int64(lim.Cur), int64(need), fmt.Sprintf("prlimit --nproc=%d --pid $$", need)}
 	}
 	return nil
 }

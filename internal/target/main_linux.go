@@ -246,6 +246,10 @@ func fatal(err error) {
 	if errors.As(err, &limit) {
 		r.Limit = limit
 	}
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		r.Errno = int(errno)
+	}
 	b, _ := json.Marshal(r)
 	_ = writeAll(1, append(b, '\n'))
 	_ = writeAll(2, []byte(err.Error()+"\n"))

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
+	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,16 +19,40 @@ const starterEnv = "TARGET_TEST_STARTER"
 
 func TestMain(m *testing.M) {
 	target.Main()
-	if os.Getenv(starterEnv) != "" {
-		p, err := target.Start(context.Background(), target.Spec{Epoll: 3, Parent: strings.TrimPrefix(os.Getenv(starterEnv), "none")})
-		if err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		fmt.Println(p.PID(), p.ParentPID())
-		select {}
+	if mode := os.Getenv(starterEnv); mode != "" {
+		starter(mode)
 	}
 	os.Exit(m.Run())
+}
+
+// starter never returns. Its mode is a Spec's Parent, none, or wake.
+func starter(mode string) {
+	s := target.Spec{Epoll: 3}
+	switch mode {
+	case "none":
+	case "wake":
+		runtime.LockOSThread()
+		s.Wake, s.Sem = true, 1
+		s.Signals = map[int]target.Disposition{int(syscall.SIGHUP): target.SigIgnore}
+	default:
+		s.Parent = mode
+	}
+	p, err := target.Start(context.Background(), s)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	a, err := p.Account(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	sem := -1
+	if len(a.SysV.Sem) > 0 {
+		sem = a.SysV.Sem[0]
+	}
+	fmt.Println(p.PID(), p.ParentPID(), sem)
+	select {}
 }
 
 // background is a context that ends before the test binary does.

@@ -35,6 +35,9 @@ func targetAttr(s Spec) *syscall.SysProcAttr {
 	if s.User != nil {
 		a.Credential = &syscall.Credential{Uid: s.User.UID, Gid: s.User.GID}
 	}
+	if s.Wake {
+		a.Pdeathsig = syscall.SIGCONT
+	}
 	return a
 }
 

@@ -53,9 +53,9 @@ type LimitError struct {
 	Limit   string `json:"limit"`
 	Have    int64  `json:"have"`
 	Need    int64  `json:"need"`
-	Fix     string `json:"fix"` // a command
+	Fix     string `json:"fix"` // a command, for root
 }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("target: %d threads need %s of at least %d, it is %d: %s", e.Threads, e.Limit, e.Need, e.Have, e.Fix)
+	return fmt.Sprintf("target: %d threads need %s of at least %d, it is %d: as root: %s", e.Threads, e.Limit, e.Need, e.Have, e.Fix)
 }

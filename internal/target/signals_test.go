@@ -100,11 +100,16 @@ func TestStopInterrupts(t *testing.T) {
 // stop stops a target and waits until it is.
 func stop(t *testing.T, p *target.Target) {
 	t.Helper()
-	if err := syscall.Kill(p.PID(), syscall.SIGSTOP); err != nil {
+	stopPID(t, p.PID())
+}
+
+func stopPID(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the stop", func() bool {
-		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.PID()))
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 		if err != nil || len(threads) == 0 {
 			return false
 		}

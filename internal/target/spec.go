@@ -69,6 +69,10 @@ type Spec struct {
 	// Orphan starts the target through a process that exits at once, so
 	// that it is no child of the starter.
 	Orphan bool `json:"orphan,omitempty"`
+	// Wake has the target continued, should it be stopped, when the thread
+	// that called Start ends: for a starter that stops it, and may be killed
+	// before it has let it go on. Not with Parent or Orphan.
+	Wake bool `json:"-"`
 	// ZombieLeader ends the main thread alone before the target is ready.
 	ZombieLeader bool `json:"zombie_leader,omitempty"`
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -221,7 +222,7 @@ func (t *Target) greet(h reply) error {
 		return h.Limit
 	}
 	if !*h.Ready {
-		return errors.New(h.Error)
+		return &commandError{op: "start", msg: strings.TrimPrefix(h.Error, "target: "), errno: syscall.Errno(h.Errno)}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
