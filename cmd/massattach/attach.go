@@ -37,15 +37,20 @@ type attachVerb struct {
 // followModes are those that --follow takes, the default first.
 var followModes = []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowNone}
 
+func newFollow() choice {
+	c := choice{value: followModes[0].String()}
+	for _, f := range followModes {
+		c.among = append(c.among, f.String())
+	}
+	return c
+}
+
 func (t *tool) attachCommand() *cobra.Command {
 	v := &attachVerb{
 		tool:     t,
 		deadline: duration{Duration: 10 * time.Second, positive: true},
 		settle:   duration{Duration: attacher.DefaultSettle},
-		follow:   choice{value: followModes[0].String()},
-	}
-	for _, f := range followModes {
-		v.follow.among = append(v.follow.among, f.String())
+		follow:   newFollow(),
 	}
 	cmd := &cobra.Command{
 		Use:   "attach [flags] PID...",
@@ -97,6 +102,7 @@ func (v *attachVerb) run(cmd *cobra.Command, args []string) error {
 	all = unique(all)
 	v.several = len(all) > 1
 
+	attacher.Hurry()
 	ctx := v.untilEnding(cmd.Context())
 	v.bar = v.startProgress("attaching", len(all))
 

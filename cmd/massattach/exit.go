@@ -89,8 +89,10 @@ type problem struct {
 
 // Causes beside those of package attacher.
 const (
-	causeNoProcess = "no-such-process"
-	causeDeadline  = "deadline"
+	causeNoProcess   = "no-such-process"
+	causeDeadline    = "deadline"
+	causeInterrupted = "interrupted"
+	causeLimit       = "limit" // of the machine, too low for a demonstration
 )
 
 func (p *problem) failed() *report.Failed {

@@ -7,15 +7,16 @@ import (
 	"os"
 	"runtime"
 
-	"massattach/attacher"
+	"massattach/internal/target"
 )
 
 func main() {
+	target.Main() // does not return in the process that demo starts
+
 	// A tracer that waits sleeps in a system call, and Go takes its P away only
 	// when the runtime's monitor comes by. With two Ps, on two CPUs, those who
 	// still have threads to seize stand in line meanwhile: an attach to 10,000
 	// takes a tenth longer than with four.
 	runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0)))
-	attacher.Hurry()
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -53,7 +53,8 @@ func (t *tool) run(ctx context.Context, args []string) int {
 	return t.exit(root.ExecuteContext(ctx))
 }
 
-const examples = `  massattach threads                      the processes with the most threads
+const examples = `  massattach demo                         what attaching does, and what stopping does
+  massattach threads                      the processes with the most threads
   massattach threads 4211                 what the threads of 4211 are doing
   sudo massattach attach 4211             attach to all of them until Ctrl-C
   sudo massattach attach --for 5s --format json $(pidof server)`
@@ -93,7 +94,7 @@ again without a trace.`,
 	root.Flags().Bool("version", false, "print the version")
 	root.SetUsageTemplate(usageTemplate)
 	root.SetVersionTemplate("massattach {{.Version}}\n")
-	root.AddCommand(t.attachCommand(), t.threadsCommand())
+	root.AddCommand(t.attachCommand(), t.demoCommand(), t.threadsCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range append(root.Commands(), root) {

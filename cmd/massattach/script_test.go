@@ -20,6 +20,7 @@
 //	                         stderr are then what it wrote
 //	[!] traced PID [TID]     waits until a thread of it is, or none
 //	child VAR PID            waits until the process has a child
+//	gone PID                 waits until the process has ended
 //	json FILE PATH OP VALUE  looks at one value in lines of JSON: .threads.found,
 //	                         1.failures.0.tid (of the second line), or .a.keys
 //	                         and .a.len. OP is ==, !=, >= or <=
@@ -98,6 +99,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"finish": cmdFinish,
 	"traced": cmdTraced, // ! traced: nobody is
 	"child":  cmdChild,
+	"gone":   cmdGone,
 	"json":   cmdJSON,
 }
 
@@ -482,15 +484,34 @@ func cmdTraced(ts *testscript.TestScript, neg bool, args []string) {
 // cmdChild sets VAR to the first child of PID.
 func cmdChild(ts *testscript.TestScript, neg bool, args []string) {
 	needArgs(ts, neg, args, 2)
-	pid := atoi(ts, args[1])
 	until(ts, "a child", func() bool {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+		// Each of its threads has its own.
+		files, err := filepath.Glob("/proc/" + args[1] + "/task/*/children")
 		ts.Check(err)
-		fields := strings.Fields(string(b))
-		if len(fields) > 0 {
-			ts.Setenv(args[0], fields[0])
+		for _, f := range files {
+			b, _ := os.ReadFile(f) // the thread may be gone
+			if fields := strings.Fields(string(b)); len(fields) > 0 {
+				ts.Setenv(args[0], fields[0])
+				return true
+			}
 		}
-		return len(fields) > 0
+		return false
+	})
+}
+
+// cmdGone takes a zombie for gone: its parent may take its time.
+func cmdGone(ts *testscript.TestScript, neg bool, args []string) {
+	needArgs(ts, neg, args, 1)
+	pid := atoi(ts, args[0])
+	until(ts, "the end of "+args[0], func() bool {
+		p, err := procfs.FS{}.Open(pid)
+		if err != nil {
+			return true
+		}
+		defer p.Close()
+		st, err := p.Status(pid)
+		n, _ := p.NumThreads()
+		return err != nil || st.State == 'Z' && n <= 1
 	})
 }
 
