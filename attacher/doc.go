@@ -40,10 +40,23 @@
 // without stopping them, and the same happens when the whole program is
 // killed.
 //
+// # Births and execs
+//
+// New threads are found by listing again ([FollowScan]), or the kernel makes
+// them tracees of their creator's tracer ([FollowClone]). A list may also show
+// somebody who is a tracee already, and an exec changes numbers: the set keeps
+// one record of a thread whoever meets it first (threadset's Claim, Withdraw,
+// Rename).
+//
+// While the target execs, a SEIZE of any of its threads sleeps, and the exec
+// waits until each other thread is reaped. A tracer inside SEIZE can't reap, so
+// the session's lifeguard does it for one that stays there for 5 ms.
+//
 // # What a target feels
 //
 // No other debugger can attach meanwhile. Each signal costs a stop of 10 to 50
-// µs before its handler runs. An ignored signal wakes a blocked thread, which
+// µs before its handler runs. With FollowClone each birth stops both threads. An
+// ignored signal wakes a blocked thread, which
 // is repaired where it can be: a short result of write, sendfile and the like
 // cannot. An exited thread stays a zombie until its tracer reaps it, some µs
 // later. A set-uid exec gains no privilege when the tracer lacks

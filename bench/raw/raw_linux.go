@@ -69,10 +69,16 @@ func Split(tids []int, n int) (*Session, error) {
 
 // Forward seizes tids, in this order, on one thread, which from then on waits
 // for any and continues it with its signal. Those seized last are found first.
-func Forward(tids []int) (*Session, error) {
+func Forward(tids []int) (*Session, error) { return onOneThread(tids, 0) }
+
+// Follow is Forward that is the tracer of whom its tracees give birth to, too.
+// Threads of the list that are gone are left out.
+func Follow(tids []int) (*Session, error) { return onOneThread(tids, sys.OptionTraceClone) }
+
+func onOneThread(tids []int, options int) (*Session, error) {
 	return start([]func(*Session) (int, error){func(s *Session) (int, error) {
 		for _, tid := range tids {
-			if err := sys.Seize(tid, 0); err != nil {
+			if err := sys.Seize(tid, options); err != nil && (options == 0 || err != unix.ESRCH && err != unix.EPERM) {
 				return 0, err
 			}
 		}

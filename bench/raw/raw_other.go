@@ -16,5 +16,6 @@ type Session struct {
 func Attach(int) (*Session, error)       { return nil, errors.ErrUnsupported }
 func Split([]int, int) (*Session, error) { return nil, errors.ErrUnsupported }
 func Forward([]int) (*Session, error)    { return nil, errors.ErrUnsupported }
+func Follow([]int) (*Session, error)     { return nil, errors.ErrUnsupported }
 func List(int) ([]int, error)            { return nil, errors.ErrUnsupported }
 func (*Session) Release() time.Duration  { return 0 }
