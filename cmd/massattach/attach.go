@@ -29,6 +29,7 @@ type attachVerb struct {
 	deadline duration
 	settle   duration
 	follow   choice
+	phases   *phases
 
 	several bool // there is more than one process
 	bar     *progress
@@ -78,6 +79,7 @@ been let go; with --format json it is one object a process and line.`,
 	fs.Var(&v.settle, "settle", "attach to a new thread at this age")
 	v.pids = addPIDs(cmd)
 	v.printer = newPrinter(t, cmd)
+	v.phases = addPhases(cmd)
 	return cmd
 }
 
@@ -136,12 +138,15 @@ func (v *attachVerb) run(cmd *cobra.Command, args []string) error {
 
 // attend attaches to one process, stays and lets go.
 func (v *attachVerb) attend(ctx context.Context, pid int) outcome {
+	v.phases.enter(phaseAttach, pid)
+	defer v.phases.enter(phaseDone, pid)
 	a := attempt{verb: v, pid: pid}
 	session, err := a.attach(ctx)
 	v.bar.finish()
 	if err != nil {
 		return a.broken(err)
 	}
+	v.phases.enter(phaseHold, pid)
 	begin := time.Now()
 	if !v.bounded || v.hold.Duration > 0 {
 		r := report.FromAttacher(session.Report())
@@ -152,6 +157,7 @@ func (v *attachVerb) attend(ctx context.Context, pid int) outcome {
 		}
 	}
 	stayed := time.Since(begin)
+	v.phases.enter(phaseDetach, pid)
 	err = session.Close()
 	o := outcome{report: report.FromAttacher(session.Report())}
 	o.report.NSPID = a.nspid

@@ -21,8 +21,8 @@ import (
 	"massattach/procfs"
 )
 
-// TestMain makes three programs of this one: the tests, the targets that they
-// start, and the command itself, as the scripts run it.
+// TestMain makes several programs of this one: the tests, the targets that they
+// start, the command itself, as the scripts run it, and those that get in its way.
 func TestMain(m *testing.M) {
 	target.Main()
 	testscript.Main(leakCheck{m}, map[string]func(){
@@ -111,11 +111,7 @@ func (t slowTracer) Seize(tid, options int) error {
 func inCI() bool { return os.Getenv("CI") == "true" }
 
 func TestScripts(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if scope, _ := (procfs.FS{}).YamaScope(); scope > 0 {
-			t.Skipf("kernel.yama.ptrace_scope is %d: an ordinary user can't trace what is no child of the tracer", scope)
-		}
-	}
+	needTracing(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,

@@ -1,0 +1,51 @@
+//go:build linux
+
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// clogged is a pipe or a terminal that takes nothing more until it is read.
+type clogged struct{ r, w *os.File }
+
+func clog(t *testing.T, r, w *os.File) *clogged {
+	t.Helper()
+	fd := int(w.Fd())
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	for _, junk := range []string{strings.Repeat("#", 4096), "#"} {
+		for err = nil; err == nil; {
+			_, err = unix.Write(fd, []byte(junk))
+		}
+		if err != unix.EAGAIN {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.SetNonblock(fd, false); err != nil {
+		t.Fatal(err)
+	}
+	return &clogged{r, w}
+}
+
+func clogPipe(t *testing.T) *clogged {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return clog(t, r, w)
+}
+
+// clear reads it to its end.
+func (c *clogged) clear() string {
+	b, _ := io.ReadAll(c.r) // a terminal ends with EIO
+	return strings.TrimLeft(string(b), "#")
+}

@@ -1,0 +1,46 @@
+// The phases of a verb, for tests and for scripts that need to know: a line
+// "PHASE PID" on the descriptor that --phase-fd names, when it begins to attach
+// to a process, to hold it, and to detach, and when that is done.
+
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// phase is something that a verb does to a process.
+type phase string
+
+const (
+	phaseAttach phase = "attach"
+	phaseHold   phase = "hold"
+	phaseDetach phase = "detach"
+	phaseDone   phase = "done"
+)
+
+// phases is where they are told.
+type phases struct{ fd int }
+
+func addPhases(cmd *cobra.Command) *phases {
+	p := new(phases)
+	cmd.Flags().IntVar(&p.fd, "phase-fd", -1, "write each change of phase to descriptor `N`")
+	// It fails only for a flag that doesn't exist.
+	_ = cmd.Flags().MarkHidden("phase-fd")
+	return p
+}
+
+// enter tells of a phase, before it begins. A reader who doesn't keep up misses
+// some: nobody is held up for it.
+func (p *phases) enter(now phase, pid int) {
+	if p.fd < 0 || p.fd > math.MaxInt32 {
+		return
+	}
+	ready := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLOUT}}
+	if n, err := unix.Poll(ready, 0); n == 1 && err == nil && ready[0].Revents == unix.POLLOUT {
+		_, _ = unix.Write(p.fd, fmt.Appendf(nil, "%s %d\n", now, pid))
+	}
+}
