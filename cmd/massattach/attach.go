@@ -62,7 +62,9 @@ and signals and job control go on as ever.
 
 Without --for it stays until SIGINT, SIGTERM or SIGHUP, until the process ends,
 or until nobody reads its output any more. The report comes when everybody has
-been let go; with --format json it is one object a process and line.`,
+been let go; with --format json it is one object a process and line.
+
+Ctrl-Z doesn't stop it: each thread that gets a signal would stand still with it.`,
 		Example: `  sudo massattach attach 4211
   sudo massattach attach --for 5s $(pidof server)
   sudo massattach attach --for 0s --format json 4211 | jq .threads.attached`,
@@ -106,6 +108,7 @@ func (v *attachVerb) run(cmd *cobra.Command, args []string) error {
 
 	attacher.Hurry()
 	ctx := v.untilEnding(cmd.Context())
+	v.refuseStops()
 	v.bar = v.startProgress("attaching", len(all))
 
 	outcomes := make([]chan outcome, len(all))

@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 			t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, kernel: slowKernel{attacher.Linux}}
 			os.Exit(t.run(context.Background(), os.Args[1:]))
 		},
+		"job": job,
 	})
 }
 

@@ -283,7 +283,8 @@ func launch(ts *testscript.TestScript, args []string) *running {
 	}
 	if terminal {
 		var master *os.File
-		master, theirs = openTerminal(ts)
+		master, theirs, err = openPTY()
+		ts.Check(err)
 		r.cmd.Stdout, r.cmd.Stderr = theirs, theirs
 		r.copied.Go(func() {
 			defer master.Close()
@@ -344,20 +345,6 @@ func asUser(ts *testscript.TestScript, cmd *exec.Cmd, name string) {
 	}}
 	cmd.Path = filepath.Join(publicDir, filepath.Base(cmd.Path))
 	cmd.Dir = publicDir
-}
-
-// openTerminal makes a terminal of 80 columns.
-func openTerminal(ts *testscript.TestScript) (master, slave *os.File) {
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	ts.Check(err)
-	fd := int(master.Fd())
-	ts.Check(unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	ts.Check(err)
-	ts.Check(unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}))
-	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	ts.Check(err)
-	return master, slave
 }
 
 // quit ends r by SIGQUIT: Go answers that with where it hangs.

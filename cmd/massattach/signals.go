@@ -13,18 +13,6 @@ import (
 	"syscall"
 )
 
-// endings is the signals that end a hold, but for those that we were started
-// to ignore: by nohup, or in the background of a script.
-func endings() []os.Signal {
-	var on []os.Signal
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(s) {
-			on = append(on, s)
-		}
-	}
-	return on
-}
-
 // untilEnding is ctx until the first of the endings comes; its cause is
 // errInterrupted then.
 //
@@ -34,7 +22,7 @@ func endings() []os.Signal {
 func (t *tool) untilEnding(ctx context.Context) context.Context {
 	ctx, end := context.WithCancelCause(ctx)
 	caught := make(chan os.Signal, 1)
-	if on := endings(); len(on) > 0 { // none would mean all
+	if on := heeded(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP); len(on) > 0 { // none would mean all
 		signal.Notify(caught, on...)
 	}
 	unwatch := watchReader(t.stdout, func() {

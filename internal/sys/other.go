@@ -35,6 +35,7 @@ func Reap(int) (WaitStatus, error)          { return WaitStatus{}, errors.ErrUns
 func HasChildren() bool                     { return false }
 func QuietChildren() error                  { return errors.ErrUnsupported }
 func MakeInterrupting(syscall.Signal) error { return errors.ErrUnsupported }
+func Ignored(syscall.Signal) bool           { return false }
 func Kill(int, syscall.Signal) error        { return errors.ErrUnsupported }
 func RaisePriority(int) error               { return errors.ErrUnsupported }
 func Gettid() int                           { return 0 }

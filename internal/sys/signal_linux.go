@@ -65,6 +65,16 @@ func MakeInterrupting(sig syscall.Signal) error {
 	return unix.PthreadSigmask(unix.SIG_UNBLOCK, &set, nil)
 }
 
+// Ignored reports whether sig is ignored. os/signal doesn't know of every signal
+// that the program was started to ignore: only of SIGHUP and SIGINT
+// (runtime/signal_unix.go, initsig). Those that Go's runtime catches from the
+// start, SIGTERM among them, are not ignored any more.
+func Ignored(sig syscall.Signal) bool {
+	const sigIgn = 1
+	var a sigaction
+	return rtSigaction(sig, nil, &a) == nil && a.handler == sigIgn
+}
+
 // Kill sends sig to the thread tid of this process (tgkill(2)); ESRCH says
 // that the thread has gone. With signal 0 it only asks.
 func Kill(tid int, sig syscall.Signal) error {
