@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -64,7 +65,9 @@ Without --for it stays until SIGINT, SIGTERM or SIGHUP, until the process ends,
 or until nobody reads its output any more. The report comes when everybody has
 been let go; with --format json it is one object a process and line.
 
-Ctrl-Z doesn't stop it: each thread that gets a signal would stand still with it.`,
+Ctrl-Z doesn't stop it: each thread that gets a signal would stand still with it.
+When it is stopped all the same, by SIGSTOP, it is killed after a second. That
+lets everybody go, and no signal is lost.`,
 		Example: `  sudo massattach attach 4211
   sudo massattach attach --for 5s $(pidof server)
   sudo massattach attach --for 0s --format json 4211 | jq .threads.attached`,
@@ -109,13 +112,20 @@ func (v *attachVerb) run(cmd *cobra.Command, args []string) error {
 	attacher.Hurry()
 	ctx := v.untilEnding(cmd.Context())
 	v.refuseStops()
+	unwatch := v.startWatchdog()
 	v.bar = v.startProgress("attaching", len(all))
 
 	outcomes := make([]chan outcome, len(all))
+	var attending sync.WaitGroup
 	for i, pid := range all {
 		outcomes[i] = make(chan outcome, 1)
-		go func() { outcomes[i] <- v.attend(ctx, pid) }()
+		attending.Go(func() { outcomes[i] <- v.attend(ctx, pid) })
 	}
+	// Not after the reports: their reader may take his time.
+	go func() {
+		attending.Wait()
+		unwatch()
+	}()
 	// Everybody is waited for, whatever becomes of the output.
 	var codes []int
 	var failed error
@@ -130,6 +140,7 @@ func (v *attachVerb) run(cmd *cobra.Command, args []string) error {
 			failed = v.printer.fail(o.problem)
 		}
 	}
+	unwatch()
 	if failed != nil && v.exit(failed) != exitComplete {
 		return exitCode(exitError)
 	}

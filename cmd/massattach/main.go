@@ -13,6 +13,10 @@ import (
 func main() {
 	target.Main() // does not return in the process that demo starts
 
+	if os.Args[0] == watchdogName {
+		watchdog()
+		return
+	}
 	// A tracer that waits sleeps in a system call, and Go takes its P away only
 	// when the runtime's monitor comes by. With two Ps, on two CPUs, those who
 	// still have threads to seize stand in line meanwhile: an attach to 10,000

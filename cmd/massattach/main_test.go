@@ -26,13 +26,29 @@ import (
 func TestMain(m *testing.M) {
 	target.Main()
 	testscript.Main(leakCheck{m}, map[string]func(){
-		"massattach": main,
+		"massattach":          main,
+		"massattach-watchdog": watchdog,
 		// The same on a kernel that takes its time with each SEIZE.
 		"massattach-slow": func() {
 			t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, kernel: slowKernel{attacher.Linux}}
 			os.Exit(t.run(context.Background(), os.Args[1:]))
 		},
-		"job": job,
+		// With the Ps that it is given.
+		"massattach-plain": func() {
+			os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		},
+		// One that panics when it has seized somebody.
+		"massattach-panic": func() {
+			t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, kernel: panickingKernel{attacher.Linux}}
+			os.Exit(t.run(context.Background(), os.Args[1:]))
+		},
+		// One that can't start its watchdog.
+		"massattach-unwatched": func() {
+			t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, program: "/nonexistent"}
+			os.Exit(t.run(context.Background(), os.Args[1:]))
+		},
+		"debugger": debugger,
+		"job":      job,
 	})
 }
 
@@ -58,6 +74,9 @@ func (l leakCheck) Run() int {
 	code := l.M.Run()
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		left := children()
+		for _, pid := range watchdogs() {
+			left = append(left, fmt.Sprintf("%s[%d]", watchdogComm, pid))
+		}
 		if len(left) == 0 {
 			return code
 		}
@@ -107,6 +126,28 @@ func (t slowTracer) Seize(tid, options int) error {
 	time.Sleep(10 * time.Millisecond)
 	return t.Tracer.Seize(tid, options)
 }
+
+type panickingKernel struct{ attacher.Kernel }
+
+func (k panickingKernel) Tracer() (attacher.Tracer, error) {
+	t, err := k.Kernel.Tracer()
+	if err != nil {
+		return nil, err
+	}
+	return panickingTracer{t}, nil
+}
+
+type panickingTracer struct{ attacher.Tracer }
+
+func (t panickingTracer) Seize(tid, options int) error {
+	// Not here, where the attacher would survive it; and not before the
+	// test has looked around.
+	time.AfterFunc(100*time.Millisecond, func() { panic("a bug") })
+	return t.Tracer.Seize(tid, options)
+}
+
+// campaign says whether the full sizes are asked for.
+func campaign() bool { return os.Getenv("MASSATTACH_CAMPAIGN") != "" }
 
 // inCI reports whether a test that can't run here has to fail.
 func inCI() bool { return os.Getenv("CI") == "true" }

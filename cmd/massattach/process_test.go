@@ -208,6 +208,24 @@ func childrenOf(t *testing.T, pid int) (all []int) {
 	return all
 }
 
+// watchdogs are those that run, of commands of ours.
+func watchdogs() (all []int) {
+	path, err := exec.LookPath("massattach")
+	if err != nil {
+		panic(err) // TestMain has made it
+	}
+	names, _ := filepath.Glob("/proc/[0-9]*/comm")
+	for _, name := range names {
+		comm, _ := os.ReadFile(name)
+		exe, _ := os.Readlink(filepath.Dir(name) + "/exe") // a zombie has none
+		if strings.TrimSpace(string(comm)) == watchdogComm && filepath.Dir(exe) == filepath.Dir(path) {
+			n, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
 // gone waits until the process behind a pidfd has ended.
 func gone(fd int, within time.Duration) bool {
 	for end := time.Now().Add(within); ; {

@@ -29,7 +29,8 @@ type tool struct {
 	notes  *notes
 	atEnd  []func() // called last, when all is said
 
-	kernel attacher.Kernel // nil for the real one
+	kernel  attacher.Kernel // nil for the real one
+	program string          // that the watchdog is; "" for this one
 }
 
 // run runs the command and answers its exit code. It returns when nothing of

@@ -1,0 +1,279 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"massattach/internal/sys"
+	"massattach/internal/target"
+	"massattach/procfs"
+)
+
+// Somebody stops the command, with all of its process group, while signals are
+// under way: it is killed, and the target has lost nothing.
+func TestWatchdogKillsTheStopped(t *testing.T) {
+	t.Parallel()
+	tg := startTarget(t, target.Spec{Epoll: 200, Recv: 16})
+	p := prepare(t, "massattach", "attach", "--phase-fd", "3", strconv.Itoa(tg.PID()))
+	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.start().enters(phaseHold)
+	dog, _ := child(t, p.Process.Pid, watchdogName)
+	result := flood(t, tg, target.Flood{For: 2 * time.Second, Window: 64})
+	time.Sleep(100 * time.Millisecond)
+	if err := syscall.Kill(-p.Process.Pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	p.died()
+	took := time.Since(begin)
+	isFree(t, tg)
+	t.Logf("free after %v", took)
+	if took < watchPatience || took > 2*watchPatience+time.Second { // the second is for a machine that is busy
+		t.Errorf("killed after %v", took)
+	}
+	if !gone(dog, time.Second) {
+		t.Error("the watchdog is still there")
+	}
+	unharmed(t, tg, result())
+}
+
+// Neither a short stop nor a debugger is a reason to kill.
+func TestWatchdogSpares(t *testing.T) {
+	t.Parallel()
+	tg := startTarget(t, target.Spec{Epoll: 20, Recv: 4})
+	p := attach(t, tg)
+	result := flood(t, tg, target.Flood{For: 2 * time.Second, Window: 64})
+	for range 2 {
+		p.signal(syscall.SIGSTOP)
+		time.Sleep(watchEvery)
+		p.signal(syscall.SIGCONT)
+		time.Sleep(watchEvery)
+	}
+	other := prepare(t, "debugger", strconv.Itoa(p.Process.Pid))
+	leave, err := other.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.start()
+	eventually(t, "it is stopped", func() bool { return p.state() == 't' })
+	time.Sleep(2 * watchPatience)
+	leave.Close()
+	other.ends(0)
+	p.signal(syscall.SIGINT)
+	p.ends(exitComplete)
+	isFree(t, tg)
+	unharmed(t, tg, result())
+}
+
+// debugger is one, a program of its own: it stops the main thread of the
+// process that its argument names for as long as it has no end of input.
+func debugger() {
+	pid, err := strconv.Atoi(os.Args[1])
+	runtime.LockOSThread()
+	err = errors.Join(err, sys.Seize(pid, 0), sys.Interrupt(pid))
+	if err == nil {
+		_, err = io.Copy(io.Discard, os.Stdin)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// However the command ends, the watchdog ends with it.
+func TestWatchdogEnds(t *testing.T) {
+	tg := startTarget(t, target.Spec{Epoll: 20})
+	pid := strconv.Itoa(tg.PID())
+	for _, end := range []struct {
+		name string
+		how  func(p *process, dog int)
+	}{
+		{"detach", func(p *process, _ int) { p.signal(syscall.SIGINT); p.ends(exitComplete) }},
+		{"kill", func(p *process, _ int) { p.signal(syscall.SIGKILL) }},
+		{"crash", func(p *process, _ int) { p.signal(syscall.SIGQUIT) }},
+		{"stopped itself", func(p *process, dog int) {
+			if err := syscall.Kill(dog, syscall.SIGSTOP); err != nil {
+				t.Error(err)
+			}
+			p.signal(syscall.SIGKILL)
+		}},
+		{"stopped itself, detach", func(p *process, dog int) {
+			if err := syscall.Kill(dog, syscall.SIGSTOP); err != nil {
+				t.Error(err)
+			}
+			p.signal(syscall.SIGINT)
+			p.ends(exitComplete)
+		}},
+		{"not by a signal to both", func(p *process, dog int) {
+			for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+				if err := syscall.Kill(dog, sig); err != nil {
+					t.Error(err)
+				}
+			}
+			time.Sleep(20 * time.Millisecond)
+			if err := syscall.Kill(dog, 0); err != nil {
+				t.Error("the watchdog has ended before the command")
+			}
+			p.signal(syscall.SIGTERM)
+			p.ends(exitComplete)
+		}},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			p := attach(t, tg)
+			fd, dog := child(t, p.Process.Pid, watchdogName)
+			watching(t, dog)
+			end.how(p, dog)
+			p.died()
+			if !gone(fd, time.Second) {
+				t.Error("the watchdog is still there")
+			}
+			isFree(t, tg)
+		})
+	}
+	t.Run("panic", func(t *testing.T) {
+		p := prepare(t, "massattach-panic", "attach", "--phase-fd", "3", pid).start()
+		fd, _ := child(t, p.Process.Pid, watchdogName)
+		p.ends(2)
+		if !gone(fd, time.Second) {
+			t.Error("the watchdog is still there")
+		}
+		isFree(t, tg)
+	})
+}
+
+// watching waits until the watchdog has come so far that it watches.
+func watching(t *testing.T, dog int) {
+	t.Helper()
+	eventually(t, "the watchdog watches", func() bool {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", dog))
+		return err == nil && strings.TrimSpace(string(b)) == watchdogComm
+	})
+}
+
+// The watchdog keeps nothing of the command's: no output, which somebody may
+// read to its end, nothing that the command has inherited, no directory, and not
+// its process group.
+func TestWatchdogKeepsNothing(t *testing.T) {
+	tg := startTarget(t, target.Spec{Epoll: 20})
+	p := attach(t, tg)
+	_, dog := child(t, p.Process.Pid, watchdogName)
+	watching(t, dog)
+	proc := fmt.Sprintf("/proc/%d/", dog)
+	var kept []string
+	eventually(t, "it has closed what it inherited", func() bool {
+		kept = nil
+		links, err := filepath.Glob(proc + "fd/*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range links {
+			to, _ := os.Readlink(link)
+			fd, _ := strconv.Atoi(filepath.Base(link))
+			switch {
+			case fd == watchPipe && strings.HasPrefix(to, "pipe:"):
+			case (fd == 1 || fd == 2) && to == os.DevNull:
+			case fd == watchProcess && strings.Contains(to, "pidfd"):
+			case fd == watchStat && to == fmt.Sprintf("/proc/%d/stat", p.Process.Pid):
+			case fd > watchStat && (strings.HasPrefix(to, "anon_inode:[event") || strings.HasPrefix(to, "/sys/fs/cgroup/")): // the runtime's
+			default:
+				kept = append(kept, link+" -> "+to)
+			}
+		}
+		return len(kept) == 0
+	})
+	if cwd, err := os.Readlink(proc + "cwd"); cwd != "/" {
+		t.Errorf("it runs in %s, %v", cwd, err)
+	}
+	pr, err := procfs.FS{}.Open(dog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pr.Close()
+	st, err := pr.Stat(dog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.PGRP != dog {
+		t.Errorf("it is in process group %d, the command in %d", st.PGRP, syscall.Getpgrp())
+	}
+	p.signal(syscall.SIGINT)
+	p.ends(exitComplete)
+}
+
+// A command whose watchdog can't be started, or ends, says so and goes on, and
+// leaves no zombie.
+func TestWithoutWatchdog(t *testing.T) {
+	tg := startTarget(t, target.Spec{Epoll: 20})
+	p := prepare(t, "massattach-unwatched", "attach", "--for", "1ms", strconv.Itoa(tg.PID())).start()
+	p.ends(exitComplete)
+	if n := strings.Count(p.stderr.String(), "massattach: the watchdog could not be started: "); n != 1 {
+		t.Errorf("%d lines:\n%s", n, p.stderr.String())
+	}
+	p = attach(t, tg)
+	fd, _ := child(t, p.Process.Pid, watchdogName)
+	if err := unix.PidfdSendSignal(fd, syscall.SIGKILL, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	p.says("massattach: the watchdog has ended: signal: killed")
+	if left := childrenOf(t, p.Process.Pid); len(left) > 0 {
+		t.Errorf("a zombie stays: %v", left)
+	}
+	p.signal(syscall.SIGINT)
+	p.ends(exitComplete)
+	isFree(t, tg)
+}
+
+// The thread that has started the watchdog can't be a tracer. Another is always
+// found, also when there is but one P, and for several processes at once.
+func TestWatchdogsParentIsNoTracer(t *testing.T) {
+	var pids []string
+	for range 3 {
+		tg := startTarget(t, target.Spec{Total: 1_100})
+		pids = append(pids, strconv.Itoa(tg.PID()))
+	}
+	rounds := 5
+	if campaign() {
+		rounds = 300
+	}
+	for i := range 2 * rounds {
+		p := prepare(t, "massattach-plain", append([]string{"attach", "--for", "0s", "--format", "json"}, pids...)...)
+		p.Env = append(p.Env, "GOMAXPROCS="+strconv.Itoa(1+i%2))
+		p.start().ends(exitComplete)
+		if n := strings.Count(p.stdout.String(), `"attached":1100`); n != 3 {
+			t.Fatalf("%d of 3 were attached to:\n%s", n, p.stdout.String())
+		}
+	}
+}
+
+// The state is the field behind the name, whatever the name is.
+func TestStateOf(t *testing.T) {
+	for stat, want := range map[string]byte{
+		"1 (x) T 1 2": 'T', "1 (x) S) t 1": 't', "1 () R (x) S 1 2": 'S', "1 (x": 0, "": 0, "1 (x)": 0,
+	} {
+		name := filepath.Join(t.TempDir(), "stat")
+		if err := os.WriteFile(name, []byte(stat), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if got, err := stateOf(int(f.Fd())); got != want || (err == nil) != (want != 0) {
+			t.Errorf("%q: %q, %v", stat, got, err)
+		}
+	}
+}
