@@ -1,0 +1,158 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"massattach/internal/sys"
+	"massattach/internal/target"
+)
+
+// The command is killed in each of its phases, at a moment drawn from all of the
+// phase: the target runs on, nobody of it is stopped or traced, and no signal was
+// lost or doubled. With signals under load: queued ones, with a sequence number
+// each; handled ones that don't queue; and ignored ones.
+func TestKill(t *testing.T) {
+	rounds := 3
+	if campaign() {
+		rounds = 300
+	}
+	for _, loaded := range []bool{false, true} {
+		for _, in := range []phase{phaseAttach, phaseHold, phaseDetach} {
+			t.Run(fmt.Sprintf("%s,loaded=%v", in, loaded), func(t *testing.T) {
+				spec := target.Mix(1_000)
+				spec.Recv, spec.Orphan = 32, true
+				spec.Signals = map[int]target.Disposition{sigHandled: target.SigHandle, sigIgnored: target.SigIgnore}
+				k := &killing{t: t, target: startTarget(t, spec), in: in}
+				if loaded {
+					k.load = startLoad(t, k.target)
+				}
+				k.measure()
+				tries := 0
+				for ; k.counted < rounds && tries < 20*rounds && !t.Failed(); tries++ {
+					k.round()
+				}
+				if k.counted < rounds {
+					t.Errorf("only %d kills of %d hit the phase", k.counted, tries)
+				}
+				eventually(t, "the watchdogs end", func() bool { return len(watchdogs()) == 0 })
+				a := account(t, k.target)
+				calls := a.Kinds[target.KindEpoll].EINTR
+				if !loaded {
+					calls = a.EINTR + a.Early
+					if calls != 0 {
+						t.Errorf("disturbed: EINTR %d, early %d", a.EINTR, a.Early)
+					}
+				} else {
+					k.load.stop()
+				}
+				a = account(t, k.target)
+				t.Logf("%d kills in a phase of %v (%d others); %d queued and %d handled signals, none lost; %d calls interrupted that had no part in them",
+					k.counted, k.length, tries-k.counted, a.Received(), a.Runs[sigHandled], calls)
+			})
+		}
+	}
+}
+
+// killing is the kills in one phase.
+type killing struct {
+	t       *testing.T
+	target  *target.Target
+	in      phase
+	load    *load // nil for none
+	counted int
+
+	length   time.Duration // of the phase, undisturbed
+	from, to time.Duration // when it is, after the step before it
+}
+
+// stay is how long the command holds the target.
+const stay = 30 * time.Millisecond
+
+func (k *killing) start() *process {
+	p := prepare(k.t, "massattach", "attach", "--phase-fd", "3", "--for", stay.String(), strconv.Itoa(k.target.PID()))
+	return p.start()
+}
+
+// steps is what the command does, and the test knows of, in its order.
+var steps = []phase{"start", phaseAttach, phaseHold, phaseDetach, phaseDone}
+
+// step is the one that is n after the phase.
+func (k *killing) step(n int) phase { return steps[slices.Index(steps, k.in)+n] }
+
+// measure learns when the phase is.
+func (k *killing) measure() {
+	var lengths, froms, tos []time.Duration
+	for range 7 {
+		at := map[phase]time.Time{"start": time.Now()}
+		p := k.start()
+		for e := range p.phases {
+			at[e.phase] = e.at
+		}
+		p.ends(exitComplete)
+		before, begin, end := at[k.step(-1)], at[k.in], at[k.step(1)]
+		lengths = append(lengths, end.Sub(begin))
+		froms, tos = append(froms, begin.Sub(before)), append(tos, end.Sub(before))
+	}
+	slices.Sort(lengths)
+	slices.Sort(froms)
+	slices.Sort(tos)
+	// Not the extremes: the machine may have been busy with something else.
+	k.length, k.from, k.to = lengths[3], froms[1], tos[5]
+}
+
+// round is one kill. Only one that finds the command in the phase counts.
+//
+// Its moment is drawn from the length of the phase, and half as much again. To
+// hear of its beginning takes a while, too, which counts where the phase is as
+// short as that: so half of those in the detach are drawn from a longer time,
+// which begins with the step before and has the phase in it.
+func (k *killing) round() {
+	t := k.t
+	t.Helper()
+	after, from, to := k.in, time.Duration(0), 3*k.length/2
+	if k.in == phaseDetach && rand.IntN(2) == 0 {
+		after, from, to = k.step(-1), k.from, k.to
+	}
+	p := k.start()
+	begin := time.Now()
+	for e := range p.phases {
+		if begin = e.at; e.phase == after {
+			break
+		}
+	}
+	moment := from + rand.N(max(to-from, 1))
+	sys.Nap(moment - time.Since(begin))
+	killed := time.Now()
+	_ = p.Process.Kill()
+	p.died()
+	// Dead is dead: everybody has been let go by now.
+	isFree(t, k.target)
+	last := after
+	for e := range p.phases {
+		last = e.phase
+	}
+	lives(t, k.target, k.load != nil)
+	if last == k.in && (k.load == nil || k.load.wasOn(killed)) && !p.ProcessState.Exited() {
+		k.counted++
+	}
+	if t.Failed() {
+		t.Logf("killed %v after %s, in %s", moment, after, last)
+	}
+}
+
+// lives waits until the target has run on, and received signals if there are any.
+func lives(t *testing.T, tg *target.Target, signals bool) {
+	t.Helper()
+	before := account(t, tg)
+	eventually(t, "the target runs on", func() bool {
+		now := account(t, tg)
+		return now.Spins > before.Spins && (!signals || now.Received() > before.Received())
+	})
+}
