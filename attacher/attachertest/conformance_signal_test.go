@@ -229,4 +229,24 @@ var signalScripts = []script{
 		state l => S
 		look l => none
 	`},
+	{"a call that is about to be restarted stays so behind a second handler", `
+		handle USR1 restart
+		handle USR2 handler
+		seize f1
+		interrupt f1
+		look f1 => trap
+		result f1 => -512
+		signal f1 USR1
+		signal f1 USR2
+		cont f1
+		look f1 => signal USR1
+		cont f1 USR1
+		look f1 => signal USR2
+		incall f1 => false
+		cont f1 USR2
+		handled f1 => 2
+		state f1 => S
+		eintr f1 => 0
+		early f1 => 0
+	`},
 }

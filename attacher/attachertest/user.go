@@ -18,7 +18,8 @@ type running struct {
 // pushHandler sets a handler's frame up (arch/x86/kernel/signal.c,
 // handle_signal). Only here is it decided what becomes of the call.
 func (t *task) pushHandler(q *signal) {
-	h := &running{sig: q, regs: t.regs, fromCall: t.fromCall, blocked: t.blocked}
+	h := &running{sig: q, regs: t.regs, fromCall: t.fromCall, restart: t.restart, blocked: t.blocked}
+	t.restart = false
 	if t.fromCall && t.regs.Nr >= 0 {
 		switch v := t.regs.Result; {
 		case v == RestartSys && t.g.action[q.no] == HandlerRestart, v == RestartNoIntr:
