@@ -189,4 +189,20 @@ var exitScripts = []script{
 		state l => S
 		tracer l => A
 	`},
+	{"a thread that is killed out of a group-stop may be in its exit stop", `
+		seize l
+		seize e1 exit
+		kill STOP
+		look l => signal STOP
+		cont l STOP
+		look l => group STOP
+		look e1 => group STOP
+		reap e1 => group STOP
+		kill KILL
+		look e1 => exit-stop
+		listen e1 => EIO
+		look e1 => exit-stop
+		cont e1
+		look e1 => killed KILL
+	`},
 }

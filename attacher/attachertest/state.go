@@ -93,7 +93,8 @@ func (tr *tracer) setResult(op string, tid int, v int64) error {
 		return err
 	}
 	defer tr.m.unlock()
-	if t.regs.Result != v && (t.regs.Nr < 0 || !t.fromCall || t.handler != nil) {
+	// Nobody will see the registers of a thread that was killed meanwhile.
+	if t.regs.Result != v && t.stop.event != eventExit && (t.regs.Nr < 0 || !t.fromCall || t.handler != nil) {
 		tr.m.account.broken(t, "a register was changed that is not a call's result")
 	}
 	t.regs.Result = v
@@ -239,7 +240,10 @@ func (m *Machine) String() string {
 		if t.g.guard == t {
 			b.WriteString(", execs")
 		}
-		fmt.Fprintf(&b, ", %+v\n", t.job)
+		if t.job != (jobctl{}) {
+			fmt.Fprintf(&b, ", %v", t.job)
+		}
+		b.WriteByte('\n')
 	}
 	for _, pid := range sorted(m.groups) {
 		g := m.groups[pid]

@@ -2,6 +2,7 @@ package attachertest
 
 import (
 	"slices"
+	"strings"
 	"syscall"
 
 	"massattach/attacher"
@@ -76,6 +77,22 @@ type jobctl struct {
 	listening   bool // LISTENING
 	stopped     bool // STOPPED: sleeps in do_signal_stop
 	traced      bool // TRACED: sleeps in ptrace_stop
+}
+
+func (j jobctl) String() string {
+	var b strings.Builder
+	for _, f := range []struct {
+		name string
+		on   bool
+	}{
+		{"dequeued", j.dequeued}, {"stop-pending", j.stopPending}, {"consume", j.consume}, {"trap-stop", j.trapStop},
+		{"trap-notify", j.trapNotify}, {"listening", j.listening}, {"stopped", j.stopped}, {"traced", j.traced},
+	} {
+		if f.on {
+			b.WriteString(" " + f.name)
+		}
+	}
+	return strings.TrimSpace(b.String())
 }
 
 // canTrap is the condition of task_set_jobctl_pending: a dying thread takes
