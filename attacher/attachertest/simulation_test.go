@@ -1,0 +1,158 @@
+package attachertest_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// The whole of attacher on the fake kernel, with all that can happen to it at
+// once. Every call goes through the gate, one at a time, and the next is drawn
+// from a seed.
+//
+//	go test ./attacher/attachertest -run Simulation -seeds 100000
+//	go test ./attacher/attachertest -run Simulation -seed 4711
+var (
+	firstSeed = flag.Uint64("seed", 0, "the (first) seed of the simulation")
+	manySeeds = flag.Int("seeds", 0, "how many seeds the simulation runs")
+)
+
+// keptSeeds have found something once.
+var keptSeeds = []uint64{}
+
+// usualSeeds is how many are run when nobody asks for a number.
+const usualSeeds = 3000
+
+// inShard marks a process that runs a part of the seeds.
+const inShard = "MASSATTACH_SIMULATION_SHARD"
+
+func TestSimulation(t *testing.T) {
+	first, n := *firstSeed, *manySeeds
+	switch {
+	case n == 0 && first > 0:
+		n = 1
+	case n == 0:
+		n = usualSeeds
+		runSeeds(t, keptSeeds)
+	}
+	first = max(first, 1)
+	if os.Getenv(inShard) != "" || n == 1 {
+		seeds := make([]uint64, n)
+		for i := range seeds {
+			seeds[i] = first + uint64(i)
+		}
+		runSeeds(t, seeds)
+		return
+	}
+	// Only a process that runs one goroutine at a time comes to the same order
+	// again.
+	shards := runtime.NumCPU()
+	for i := range shards {
+		from, to := first+uint64(n*i/shards), first+uint64(n*(i+1)/shards)
+		t.Run(fmt.Sprintf("%d-%d", from, to-1), func(t *testing.T) {
+			t.Parallel()
+			runShard(t, from, int(to-from))
+		})
+	}
+}
+
+// runShard has another process run seeds.
+func runShard(t *testing.T, first uint64, n int) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestSimulation$", "-test.v", "-test.timeout=0",
+		"-seed="+strconv.FormatUint(first, 10), "-seeds="+strconv.Itoa(n))
+	cmd.Env = append(os.Environ(), inShard+"=1", "GOMAXPROCS=1")
+	cmd.WaitDelay = time.Second
+	begin := time.Now()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, tail(out))
+		return
+	}
+	t.Logf("%.0f seeds a second", float64(n)/time.Since(begin).Seconds())
+}
+
+// tail is the end of an output, which may be long.
+func tail(out []byte) []byte {
+	const enough = 20_000
+	out = bytes.TrimSpace(out)
+	return out[max(0, len(out)-enough):]
+}
+
+// runSeeds runs them in this process, one after the other.
+func runSeeds(t *testing.T, seeds []uint64) {
+	if len(seeds) == 0 {
+		return
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	var at atomic.Uint64
+	at.Store(seeds[0])
+	go watch(&at)
+	defer at.Store(0)
+	failures := 0
+	for _, seed := range seeds {
+		at.Store(seed)
+		s := simulate(t, seed)
+		if s.failure == "" {
+			continue
+		}
+		t.Errorf("seed %d: %s\nrepeat with: go test ./attacher/attachertest -run Simulation -seed %d", seed, s.failure, seed)
+		if failures++; failures >= 5 {
+			t.Fatal("enough")
+		}
+	}
+}
+
+// watch ends a process whose seed never gives the turn back.
+func watch(at *atomic.Uint64) {
+	for {
+		seed := at.Load()
+		if seed == 0 {
+			return
+		}
+		time.Sleep(30 * time.Second)
+		if at.Load() == seed {
+			panic(fmt.Sprintf("seed %d does not return to its scheduler", seed))
+		}
+	}
+}
+
+// simulate is one run.
+func simulate(t *testing.T, seed uint64) (s *simulation) {
+	synctest.Test(t, func(t *testing.T) {
+		s = newSimulation(seed)
+		s.run()
+		s.openGate()
+	})
+	return s
+}
+
+// The same seed gives the same trace: nothing but the scheduler decides.
+func TestSimulationRepeats(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for seed := range uint64(40) {
+		a, b := simulate(t, seed).trace, simulate(t, seed).trace
+		if slices.Equal(a, b) {
+			continue
+		}
+		i := 0
+		for i < min(len(a), len(b)) && a[i] == b[i] {
+			i++
+		}
+		t.Errorf("seed %d: traces of %d and %d steps part at %d: %v and %v", seed, len(a), len(b), i, a[i:min(i+3, len(a))], b[i:min(i+3, len(b))])
+	}
+}
