@@ -127,8 +127,12 @@ func (o *Owner) Resume(tid int) error {
 	n.held = Stop{}
 	var err error
 	if stop.Kind == StopGroup {
-		if err = o.t.k.Listen(tid); err == nil {
+		switch err = o.t.k.Listen(tid); err {
+		case nil:
 			o.t.move(tid, threadset.Listened)
+		case syscall.EIO:
+			// It has been killed, and is in another stop on its way out.
+			err = syscall.ESRCH
 		}
 	} else if err = o.t.k.Cont(tid, 0); err == nil {
 		o.t.move(tid, threadset.Resumed)
