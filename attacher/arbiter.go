@@ -21,8 +21,8 @@ const (
 // one.
 type Arbiter interface {
 	// Decide is called on the thread of tid's owner for each of its stops,
-	// and must not block. EINTR has been repaired where it can be (after
-	// Decide for a signal, unless that is dropped).
+	// and must not block. EINTR has been repaired where it can be; for a
+	// signal that is done after Decide.
 	Decide(tid int, s Stop) Verdict
 }
 

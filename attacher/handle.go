@@ -47,9 +47,7 @@ func (t *tracer) signal(s Stop) bool {
 	}
 	verdict := t.decide(s)
 	n := t.notes[s.TID]
-	if verdict != Drop {
-		t.repair(s, n)
-	}
+	t.repair(s, n)
 	if n != nil && n.letGo {
 		t.detach(s)
 		return true
