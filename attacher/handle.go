@@ -61,6 +61,7 @@ func (t *tracer) signal(s Stop) bool {
 		// JOBCTL_TRAP_STOP): asked again, one stop is sure to come.
 		if t.k.Interrupt(s.TID) == nil {
 			t.note(s.TID).asked = true
+			t.move(s.TID, threadset.Interrupted)
 		}
 	}
 	if verdict == Drop {
@@ -84,14 +85,14 @@ func (t *tracer) trap(s Stop) bool {
 	n := t.notes[s.TID]
 	passed := threadset.Passed
 	if n != nil {
-		if n.asked {
-			passed = threadset.Resumed
-		}
-		n.asked = false
 		if n.job {
 			n.job = false
 			passed = threadset.Continued
 			t.groupContinued(s.TID)
+		}
+		if n.asked {
+			n.asked = false
+			passed = threadset.Resumed
 		}
 		if n.letGo {
 			t.detach(s)
