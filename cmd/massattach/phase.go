@@ -1,12 +1,14 @@
 // The phases of a verb, for tests and for scripts that need to know: a line
-// "PHASE PID" on the descriptor that --phase-fd names, when it begins to attach
-// to a process, to hold it, and to detach, and when that is done.
+// "PHASE PID NS" on the descriptor that --phase-fd names, when it begins to
+// attach to a process, to hold it, and to detach, and when that is done; NS is
+// the time, as "date +%s%N" has it.
 
 package main
 
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -41,6 +43,6 @@ func (p *phases) enter(now phase, pid int) {
 	}
 	ready := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLOUT}}
 	if n, err := unix.Poll(ready, 0); n == 1 && err == nil && ready[0].Revents == unix.POLLOUT {
-		_, _ = unix.Write(p.fd, fmt.Appendf(nil, "%s %d\n", now, pid))
+		_, _ = unix.Write(p.fd, fmt.Appendf(nil, "%s %d %d\n", now, pid, time.Now().UnixNano()))
 	}
 }

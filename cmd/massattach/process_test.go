@@ -74,8 +74,10 @@ func (p *process) start() *process {
 		defer close(p.phases)
 		defer r.Close()
 		for lines := bufio.NewScanner(r); lines.Scan(); {
-			e := entered{at: time.Now()}
-			if _, err := fmt.Sscan(lines.Text(), &e.phase, &e.pid); err == nil {
+			var e entered
+			var ns int64
+			if _, err := fmt.Sscan(lines.Text(), &e.phase, &e.pid, &ns); err == nil {
+				e.at = time.Unix(0, ns)
 				p.phases <- e
 			}
 		}
