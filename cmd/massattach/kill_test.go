@@ -53,8 +53,8 @@ func TestKill(t *testing.T) {
 					k.load.stop()
 				}
 				a = account(t, k.target)
-				t.Logf("%d kills in a phase of %v (%d others); %d queued and %d handled signals, none lost; %d calls interrupted that had no part in them",
-					k.counted, k.length, tries-k.counted, a.Received(), a.Runs[sigHandled], calls)
+				t.Logf("%d kills in a phase of %v, by its quarters %v (%d others); %d queued and %d handled signals, none lost; %d calls interrupted that had no part in them",
+					k.counted, k.length, k.quarters, tries-k.counted, a.Received(), a.Runs[sigHandled], calls)
 			})
 		}
 	}
@@ -67,6 +67,8 @@ type killing struct {
 	in      phase
 	load    *load // nil for none
 	counted int
+	// Those that were in each quarter of the length, and later.
+	quarters [5]int
 
 	length   time.Duration // of the phase, undisturbed
 	from, to time.Duration // when it is, after the step before it
@@ -110,40 +112,43 @@ func (k *killing) measure() {
 // round is one kill. Only one that finds the command in the phase counts.
 //
 // Its moment is drawn from the length of the phase, and half as much again. To
-// hear of its beginning takes a while, too, which counts where the phase is as
-// short as that: so half of those in the detach are drawn from a longer time,
-// which begins with the step before and has the phase in it.
+// hear of its beginning takes a while, too, which counts where the phase is
+// short: so half of those are drawn from a longer time, which begins with the
+// step before and has the phase in it.
 func (k *killing) round() {
 	t := k.t
 	t.Helper()
 	after, from, to := k.in, time.Duration(0), 3*k.length/2
-	if k.in == phaseDetach && rand.IntN(2) == 0 {
+	if k.in != phaseHold && rand.IntN(2) == 0 {
 		after, from, to = k.step(-1), k.from, k.to
 	}
+	begin, last := time.Now(), entered{phase: steps[0]}
 	p := k.start()
-	begin := time.Now()
-	for e := range p.phases {
-		if begin = e.at; e.phase == after {
-			break
+	for last.phase != after {
+		e, ok := <-p.phases
+		if !ok {
+			t.Fatalf("it has ended by itself:\n%s", p.stderr.String())
 		}
+		begin, last = e.at, e
 	}
 	moment := from + rand.N(max(to-from, 1))
-	sys.Nap(moment - time.Since(begin))
+	left := moment - time.Since(begin)
+	sys.Nap(left)
 	killed := time.Now()
 	_ = p.Process.Kill()
 	p.died()
 	// Dead is dead: everybody has been let go by now.
 	isFree(t, k.target)
-	last := after
 	for e := range p.phases {
-		last = e.phase
+		last = e
 	}
 	lives(t, k.target, k.load != nil)
-	if last == k.in && (k.load == nil || k.load.wasOn(killed)) && !p.ProcessState.Exited() {
+	if left > 0 && last.phase == k.in && (k.load == nil || k.load.wasOn(killed)) && !p.ProcessState.Exited() {
 		k.counted++
+		k.quarters[min(int(4*killed.Sub(last.at)/k.length), 4)]++
 	}
 	if t.Failed() {
-		t.Logf("killed %v after %s, in %s", moment, after, last)
+		t.Logf("killed %v after %s, in %s", moment, after, last.phase)
 	}
 }
 
