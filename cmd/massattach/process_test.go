@@ -156,6 +156,11 @@ func (p *process) died() {
 	select {
 	case <-p.done:
 	case <-time.After(patience):
+		_ = p.Process.Signal(syscall.SIGQUIT) // Go answers that with where it hangs
+		select {
+		case <-p.done:
+		case <-time.After(5 * time.Second):
+		}
 		p.t.Fatalf("it does not end:\n%s", p.stderr.String())
 	}
 }
