@@ -237,11 +237,7 @@ func (t *tracer) beFair() {
 	if !busy {
 		return
 	}
-	for _, tid := range t.tracees() {
-		if ws, err := t.k.Look(tid, false); err == nil && ws.TID != 0 {
-			t.handle(t.decode(ws))
-		}
-	}
+	t.lookAtAll()
 }
 
 // load is how many threads it owns or is about to own.
@@ -268,29 +264,45 @@ func (t *tracer) note(tid int) *note {
 	return n
 }
 
-// settle brings what the tracer has begun to an end before its thread ends:
-// an INTERRUPT whose stop has not come yet would leave an EINTR behind that
-// nobody repairs.
+// settle brings what the tracer has begun to an end before its thread ends: a
+// tracee that stands in a stop then, or whose INTERRUPT has its stop still to
+// come, has a call interrupted that nobody repairs any more.
+//
+// It is not for ever. Signals may come without end, and a thread in D, or one
+// that waits for a vfork child, can't stop now.
 func (t *tracer) settle() {
-	// Not for ever: signals may come without end, and a thread in D, or one
-	// that waits for a vfork child, can't stop now.
+	const flooded = 5 * time.Millisecond
 	patience := 50 * time.Millisecond
 	if t.s.crowded.Load() {
 		patience = time.Second // everybody is slower
 	}
-	for begin := t.s.now(); !t.idle && t.s.now().Sub(begin) < patience; {
+	for begin := t.s.now(); !t.idle; {
+		// Most often that is all: nobody has anything to say.
 		ws, err := t.k.Look(0, false)
-		switch {
-		case err != nil:
+		if err != nil || ws.TID == 0 && !t.asking() {
 			return
-		case ws.TID != 0:
-			t.handle(t.decode(ws))
-		case !t.asking():
+		}
+		passed := t.s.now().Sub(begin)
+		if passed >= patience || passed >= flooded && !t.asking() {
 			return
-		default:
+		}
+		if !t.lookAtAll() {
 			t.s.kernel.Nap(20 * time.Microsecond)
 		}
 	}
+}
+
+// lookAtAll handles the reports of all tracees, one each: where signals come
+// without end a wait for any finds the same few again and again. It says whether
+// there were any.
+func (t *tracer) lookAtAll() (found bool) {
+	for _, tid := range t.tracees() {
+		if ws, err := t.k.Look(tid, false); err == nil && ws.TID != 0 {
+			found = true
+			t.handle(t.decode(ws))
+		}
+	}
+	return found
 }
 
 // asking reports whether an INTERRUPT of ours may still have its stop to come.
