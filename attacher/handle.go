@@ -94,6 +94,10 @@ func (t *tracer) trap(s Stop) bool {
 			n.asked = false
 			passed = threadset.Resumed
 		}
+		if n.asked {
+			n.asked = false
+			passed = threadset.Resumed
+		}
 		if n.letGo {
 			t.detach(s)
 			return true
