@@ -67,7 +67,8 @@ func (t *task) spawn(g *group, tid int) int {
 	if traced {
 		t.regs = attacher.Frame{Nr: nrClone, Result: int64(child.tid), PC: callPC, SP: userSP}
 		t.fromCall = false
-		t.event(eventClone, child.tid)
+		t.where, t.child = inClone, child.tid
+		t.kick()
 	}
 	return child.tid
 }

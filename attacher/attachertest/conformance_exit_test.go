@@ -205,4 +205,16 @@ var exitScripts = []script{
 		cont e1
 		look e1 => killed KILL
 	`},
+	{"an exec waits for threads in their exit stops", `
+		seize e1 exit
+		exec l
+		look e1 => exit-stop
+		B: begin seize l
+		begun B => false
+		cont e1
+		look e1 => exited 0
+		reap e1 => exited 0
+		begun B => true
+		tracer l => B
+	`},
 }

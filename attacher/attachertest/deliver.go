@@ -75,9 +75,11 @@ func (t *task) signalStop(q *signal) {
 }
 
 // afterSignalStop is the second: the tracer, or its end, has left code.
-func (t *task) afterSignalStop(q *signal, code int) {
+func (t *task) afterSignalStop(q *signal, code int, stolen bool) {
 	if code != int(q.no) {
-		t.m.account.suppressed(t, q)
+		if !stolen || t.tracer != nil { // it is not the tracer that has lost it
+			t.m.account.suppressed(t, q)
+		}
 		if code == 0 {
 			t.leave()
 			return

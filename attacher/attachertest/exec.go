@@ -71,7 +71,11 @@ func (t *task) runExec() {
 func (t *task) deThread() {
 	g := t.g
 	g.execs, g.stage = t, execWaits
-	g.stopCount = 0 // zap_other_threads
+	// zap_other_threads, as it is since commit 90918794a4e2 (2026): before, a
+	// caller who was to take part in a group-stop found later that there was
+	// none, and the process stopped as it were without its only thread.
+	g.stopCount = 0
+	t.clearPending()
 	for _, o := range g.threads {
 		if o != t {
 			o.kill()
@@ -101,6 +105,8 @@ func (t *task) waitForOthers() {
 	}
 	t.oldTID = t.tid
 	if leader != t {
+		leader.tracer.loses(g.pid)
+		t.tracer.loses(t.tid)
 		delete(m.tasks, t.tid)
 		leader.tid, t.tid = t.tid, g.pid
 		t.start = leader.start

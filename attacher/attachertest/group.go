@@ -1,6 +1,10 @@
 package attachertest
 
-import "syscall"
+import (
+	"syscall"
+
+	"massattach/internal/sys"
+)
 
 // Disposition is what a process does with a signal.
 type Disposition uint8
@@ -111,7 +115,9 @@ func (m *Machine) ParentWait() error {
 		return nil
 	}
 	if l.tracer != nil && l.tracer.foreign == "" && g.parent.Ours {
-		l.report(true)
+		if ws, ok := l.report(true); ok && ws.Code == sys.CodeTrapped {
+			l.stop.stolen = true
+		}
 		return nil
 	}
 	g.parentWait()

@@ -156,6 +156,7 @@ func (m *Machine) TraceBy(tid int, tool string) int {
 	}
 	tr := m.newTracer(0, tool)
 	t.link(tr, 0)
+	t.setStopped()
 	return tr.id
 }
 

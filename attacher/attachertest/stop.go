@@ -35,6 +35,7 @@ type stop struct {
 	info    attacher.Siginfo
 	message int
 	group   bool // a group-stop
+	stolen  bool // its report was taken by the parent
 }
 
 // ptraceStop is ptrace_stop up to the sleep. took says that the stop takes
@@ -79,7 +80,7 @@ func (t *task) endStop() {
 	t.recalc()
 	switch s.kind {
 	case stopSignal:
-		t.afterSignalStop(s.signal, code)
+		t.afterSignalStop(s.signal, code, s.stolen)
 	case stopTrap:
 		t.leave()
 	case stopEvent:

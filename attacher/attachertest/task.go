@@ -15,6 +15,7 @@ const (
 	inUser  where = iota // runs its own code
 	inCall               // sleeps in its call
 	leaving              // on its way to user mode (get_signal), also while it is stopped there
+	inClone              // in clone(2), and about to report the birth
 	inExec               // in execve
 	zombie
 	dead // released
@@ -64,6 +65,7 @@ type task struct {
 	exitTold bool  // PTRACE_EVENT_EXIT was reported
 	dying    int   // and the thread goes on to end with this
 	oldTID   int   // before it execs
+	child    int   // whose birth it is about to report
 }
 
 // jobctl is task_struct.jobctl (include/linux/sched/jobctl.h).
@@ -193,6 +195,8 @@ func (t *task) run() {
 		t.runCall()
 	case leaving:
 		t.leave()
+	case inClone:
+		t.event(eventClone, t.child)
 	case inExec:
 		t.runExec()
 	}

@@ -22,7 +22,8 @@ type tracer struct {
 	rung    bool
 	ended   bool
 	killed  bool
-	foreign string // not ours, but a tool of this name
+	taken   map[int]bool // numbers of tracees that they lost in an exec
+	foreign string       // not ours, but a tool of this name
 }
 
 var _ attacher.Tracer = (*tracer)(nil)
@@ -39,6 +40,17 @@ func (tr *tracer) wake() {
 	if tr != nil {
 		tr.changed.Signal()
 	}
+}
+
+// loses notes that a tracee's number goes to another without a report.
+func (tr *tracer) loses(tid int) {
+	if tr == nil {
+		return
+	}
+	if tr.taken == nil {
+		tr.taken = make(map[int]bool)
+	}
+	tr.taken[tid] = true
 }
 
 func (tr *tracer) lose(t *task) {
@@ -76,9 +88,11 @@ func (tr *tracer) request(op string, tid int, anyState bool) (*task, error) {
 	switch {
 	case t == nil:
 	case t.tracer != tr:
-		if t.tracer != nil {
+		switch {
+		case tr.taken[tid]: // it can't know yet
+		case t.tracer != nil:
 			m.account.violation("tracer %d: %s on thread %d, which is tracer %d's", tr.id, op, tid, t.tracer.id)
-		} else if t.g.stranger {
+		case t.g.stranger:
 			m.account.violation("tracer %d: %s on thread %d, a stranger", tr.id, op, tid)
 		}
 	case anyState:
