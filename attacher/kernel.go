@@ -59,6 +59,9 @@ type Tracer interface {
 	Look(tid int, block bool) (WaitStatus, error)
 	// Reap is a Look that takes the report away and never sleeps.
 	Reap(tid int) (WaitStatus, error)
+	// ReapStop is a Reap of a stop: the exit of a thread that has been killed
+	// out of it stays. ECHILD, too: it has exited.
+	ReapStop(tid int) (WaitStatus, error)
 
 	// EventMessage reads the message of a PTRACE_EVENT stop.
 	EventMessage(tid int) (int, error)

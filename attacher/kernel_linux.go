@@ -52,6 +52,7 @@ func (linuxTracer) Listen(tid int) error                         { return sys.Li
 func (linuxTracer) Detach(tid int, sig syscall.Signal) error     { return sys.Detach(tid, sig) }
 func (linuxTracer) Look(tid int, block bool) (WaitStatus, error) { return sys.Look(tid, block) }
 func (linuxTracer) Reap(tid int) (WaitStatus, error)             { return sys.Reap(tid) }
+func (linuxTracer) ReapStop(tid int) (WaitStatus, error)         { return sys.ReapStop(tid) }
 func (linuxTracer) EventMessage(tid int) (int, error)            { return sys.EventMessage(tid) }
 func (linuxTracer) Siginfo(tid int, si *Siginfo) error           { return sys.GetSiginfo(tid, si) }
 func (linuxTracer) SetSiginfo(tid int, si *Siginfo) error        { return sys.SetSiginfo(tid, si) }

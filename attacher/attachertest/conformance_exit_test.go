@@ -205,6 +205,20 @@ var exitScripts = []script{
 		cont e1
 		look e1 => killed KILL
 	`},
+	{"a stop can be reaped without its thread's exit", `
+		seize l
+		seize e1
+		interrupt e1
+		look e1 => trap
+		reapstop e1 => trap
+		reapstop e1 => none
+		kill KILL
+		look e1 => killed KILL
+		reapstop e1 => ECHILD
+		look e1 => killed KILL
+		reap e1 => killed KILL
+		reapstop e1 => ECHILD
+	`},
 	{"an exec waits for threads in their exit stops", `
 		seize e1 exit
 		exec l

@@ -220,6 +220,9 @@ func (s *scene) request(k attacher.Tracer, f []string, tid int) (string, bool) {
 	case "reap":
 		ws, err := k.Reap(tid)
 		return s.report(f[1], ws, err), true
+	case "reapstop":
+		ws, err := k.ReapStop(tid)
+		return s.report(f[1], ws, err), true
 	case "restart":
 		return outcome(k.Restart(tid)), true
 	case "setresult":

@@ -43,7 +43,13 @@ func (tr *tracer) saw(ws attacher.WaitStatus) attacher.WaitStatus {
 }
 
 // Reap is the same with WNOHANG and without WNOWAIT.
-func (tr *tracer) Reap(tid int) (attacher.WaitStatus, error) {
+func (tr *tracer) Reap(tid int) (attacher.WaitStatus, error) { return tr.reap(tid, true) }
+
+// ReapStop is the same without WEXITED, too: a zombie is nobody to wait for
+// (kernel/exit.c, wait_consider_task).
+func (tr *tracer) ReapStop(tid int) (attacher.WaitStatus, error) { return tr.reap(tid, false) }
+
+func (tr *tracer) reap(tid int, exits bool) (attacher.WaitStatus, error) {
 	if err := tr.begin("reap", tid); err != nil {
 		if tr.gone() {
 			err = syscall.ECHILD
@@ -51,6 +57,9 @@ func (tr *tracer) Reap(tid int) (attacher.WaitStatus, error) {
 		return attacher.WaitStatus{}, err
 	}
 	defer tr.m.unlock()
+	if t := tr.m.tasks[tid]; !exits && t != nil && t.tracer == tr && t.where == zombie {
+		return attacher.WaitStatus{}, syscall.ECHILD
+	}
 	ws, err := tr.wait(tid, true)
 	return tr.saw(ws), err
 }

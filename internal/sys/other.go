@@ -32,6 +32,7 @@ func Restart(int) error                     { return errors.ErrUnsupported }
 func Look(int, bool) (WaitStatus, error)    { return WaitStatus{}, errors.ErrUnsupported }
 func ReapExit(int) (WaitStatus, error)      { return WaitStatus{}, errors.ErrUnsupported }
 func Reap(int) (WaitStatus, error)          { return WaitStatus{}, errors.ErrUnsupported }
+func ReapStop(int) (WaitStatus, error)      { return WaitStatus{}, errors.ErrUnsupported }
 func HasChildren() bool                     { return false }
 func QuietChildren() error                  { return errors.ErrUnsupported }
 func MakeInterrupting(syscall.Signal) error { return errors.ErrUnsupported }

@@ -31,6 +31,11 @@ func Reap(tid int) (WaitStatus, error) {
 	return waitid(tid, waitOwn, false)
 }
 
+// ReapStop is [Reap] without the exits.
+func ReapStop(tid int) (WaitStatus, error) {
+	return waitid(tid, waitOwn&^unix.WEXITED, false)
+}
+
 // ReapExit takes the report of the exit of tid, a tracee of any thread of the
 // calling process, and never sleeps: a status with TID 0 says that it has not
 // exited. ECHILD: no thread of this process traces it.
