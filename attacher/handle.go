@@ -139,7 +139,7 @@ func (t *tracer) groupStop(s Stop) bool {
 // looks_like_a_spurious_pid, Linux 5.13), and looking and continuing would
 // never end.
 func (t *tracer) exec(s Stop) bool {
-	if _, err := t.k.Reap(s.TID); err != nil {
+	if _, err := t.k.ReapStop(s.TID); err != nil {
 		return false
 	}
 	old, err := t.k.EventMessage(s.TID)
@@ -171,7 +171,7 @@ func (t *tracer) exec(s Stop) bool {
 // hold keeps a stopped tracee. Its stop is reaped, or it would be reported for
 // ever; a held tracee runs on when we die.
 func (t *tracer) hold(s Stop) bool {
-	if _, err := t.k.Reap(s.TID); err != nil {
+	if _, err := t.k.ReapStop(s.TID); err != nil {
 		return false
 	}
 	t.note(s.TID).held = s
@@ -216,13 +216,14 @@ func (t *tracer) resume(s Stop, sig syscall.Signal) {
 	if !errors.Is(err, syscall.ESRCH) {
 		return
 	}
-	// It was killed meanwhile, and its exit comes next. But should the same
-	// stop still be there, no request will ever be heard before it is reaped.
+	// It was killed meanwhile, and its exit comes next; or its number is that
+	// of another by now, whose exec does. But should the same stop still be
+	// there, no request will ever be heard before it is reaped.
 	ws, err := t.k.Look(s.TID, false)
-	if err != nil || ws.TID == 0 || decode(ws).Kind.Ended() {
+	if err != nil || ws.TID == 0 || decode(ws).Kind != s.Kind {
 		return
 	}
-	if _, err := t.k.Reap(s.TID); err == nil {
+	if _, err := t.k.ReapStop(s.TID); err == nil {
 		_ = t.resumeOnce(s, sig)
 	}
 }

@@ -44,7 +44,7 @@ func TestExecDuringSeize(t *testing.T) {
 					}
 					return nil
 				}
-				execDuring(t, m)
+				execDuring(t, m, attacher.FollowScan)
 			})
 		})
 	}
@@ -67,7 +67,7 @@ func TestExecDuringSeizeOfNewborn(t *testing.T) {
 					return nil
 				}
 				time.AfterFunc(100*time.Millisecond, func() { born = m.Spawn(0) })
-				execDuring(t, m)
+				execDuring(t, m, attacher.FollowScan)
 			})
 		})
 	}
@@ -75,13 +75,13 @@ func TestExecDuringSeizeOfNewborn(t *testing.T) {
 
 // execDuring attaches while Before has the target exec, and wants the thread
 // that is left to be traced.
-func execDuring(t *testing.T, m *attachertest.Machine) {
+func execDuring(t *testing.T, m *attachertest.Machine, follow attacher.Follow) {
 	var (
 		s   *attacher.Session
 		err error
 	)
 	if !ends(t, m, "the attach", func() {
-		s, err = attacher.Attach(context.Background(), 100, &attacher.Options{Kernel: m, Proc: m})
+		s, err = attacher.Attach(context.Background(), 100, &attacher.Options{Kernel: m, Proc: m, Follow: follow})
 	}) {
 		if err == nil {
 			_ = s.Close()

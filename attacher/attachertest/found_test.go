@@ -192,3 +192,10 @@ func TestResumeOfTheKilled(t *testing.T) {
 		}
 	})
 }
+
+// A thread that is being asked to stop gives birth first, and that stop takes
+// the place of the one that was asked for.
+// A thread that is held at a birth has been asked to stop; it is resumed, and
+// then a SIGCONT traps it.
+// A thread is killed at the moment that it is resumed, and then asked to stop.
+// The list can't be read at the moment that somebody was born.

@@ -1,0 +1,109 @@
+package attachertest_test
+
+import (
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"massattach/attacher"
+	"massattach/attacher/attachertest"
+	"massattach/threadset"
+)
+
+// What the simulation has found about execs, each once more without it.
+
+// atFirst runs do at the first call op on tid.
+func atFirst(m *attachertest.Machine, op string, tid func() int, do func()) {
+	var once sync.Once
+	m.Before = func(o string, id int) error {
+		if o == op && id == tid() {
+			once.Do(do)
+		}
+		return nil
+	}
+}
+
+func is(tid int) func() int { return func() int { return tid } }
+
+// believed fails unless the session's records of its tracees are right: those
+// threads, and their tracers.
+func believed(t *testing.T, m *attachertest.Machine, s *attacher.Session, tids ...int) {
+	t.Helper()
+	owners := make(map[int]int)
+	for th := range s.Threads() {
+		if th.Phase.Seized() {
+			owners[th.TID] = th.Owner
+		}
+	}
+	for _, tid := range tids {
+		if owners[tid] == 0 || owners[tid] != m.TracerOf(tid) {
+			t.Errorf("thread %d is tracer %d's, and the session believes tracer %d's", tid, m.TracerOf(tid), owners[tid])
+		}
+		delete(owners, tid)
+	}
+	for tid, owner := range owners {
+		t.Errorf("the session believes that thread %d is tracer %d's", tid, owner)
+	}
+}
+
+// A thread is killed by an exec between the look at its stop and the reap that
+// is to hold it.
+func TestHoldOfTheKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 6)
+		atFirst(m, "reap", is(101), func() { m.Exec(103) })
+		s := session(t, m, attacher.Options{}, decide(func(s attacher.Stop) attacher.Verdict {
+			if s.TID == 101 {
+				return attacher.Hold
+			}
+			return attacher.Pass
+		}))
+		eachTID(t, s, func(o *attacher.Owner, tid int) error {
+			if tid != 101 {
+				return nil
+			}
+			return o.Interrupt(tid)
+		})
+		time.Sleep(time.Second)
+		believed(t, m, s, 100)
+		over(t, m, s)
+	})
+}
+
+// A newborn that is seized in its own exec, for which its SEIZE has waited, has
+// another number from then on.
+// The same, and the leader whose number that is had been refused.
+// A leader that was a zombie lives again: a thread that couldn't be seized has
+// its number.
+// A thread was born to a tracer that is inside a SEIZE, and has died by an exec
+// before the tracer has heard of it.
+// While a newborn is being seized an exec of somebody who couldn't be makes an
+// end of all others. The list that had the newborn is no proof of anything.
+// The leader's tracer goes on with a signal of the leader's, who is gone: the
+// stop that it finds is the exec of another thread.
+func TestExecDuringSignal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 4)
+		atFirst(m, "cont", is(100), func() {
+			m.Exec(102)
+			for _, tid := range []int{101, 103} {
+				if _, err := m.ReapExit(tid); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		s := session(t, m, attacher.Options{}, nil)
+		m.Signal(100, syscall.SIGWINCH)
+		time.Sleep(time.Second)
+		if n := s.Report().Events.Execs; n != 1 || phase(s, 100) != threadset.Running {
+			t.Errorf("%d execs, and the thread is %v", n, phase(s, 100))
+		}
+		over(t, m, s)
+	})
+}
+
+// The target is our own child, and its parent waits: the wait takes the report
+// of the exec by which a zombie leader lives again.
+// The same with the stop that ends a group-stop.
