@@ -28,12 +28,31 @@ func (t *tracer) handle(s Stop) (settled bool) {
 	case StopTrap:
 		return t.trap(s)
 	default:
-		// A stop that was not asked for by an option of ours.
+		// A birth, an exit, or a stop that no option of ours asked for.
 		if t.decide(s) == Hold {
 			return t.hold(s)
 		}
+		n := t.notes[s.TID]
+		if n != nil && n.asked {
+			t.ask(s.TID)
+		}
 		t.resume(s, 0)
+		if n != nil && n.held.Kind != StopUnknown {
+			n.held = Stop{} // it was killed while it was held
+			t.move(s.TID, threadset.Passed)
+		}
 		return false
+	}
+}
+
+// ask has a thread stop once more that is stopped and is about to be resumed.
+// An INTERRUPT that came before this stop was cleared by it, one that came
+// after is still to be answered (kernel/signal.c, ptrace_stop: any trap clears
+// JOBCTL_TRAP_STOP): asked again, one stop is sure to come.
+func (t *tracer) ask(tid int) {
+	if t.k.Interrupt(tid) == nil {
+		t.note(tid).asked = true
+		t.move(tid, threadset.Interrupted)
 	}
 }
 
@@ -55,14 +74,8 @@ func (t *tracer) signal(s Stop) bool {
 	if verdict == Hold || n != nil && n.asked {
 		// Never held here: unreaped it would hide each other stop of this
 		// tracer from a wait for any, reaped our death would lose the signal.
-		// It goes on to the next stop, which this asks for. An INTERRUPT that
-		// came before this stop was cleared by it, one that came after is
-		// still to be answered (kernel/signal.c, ptrace_stop: any trap clears
-		// JOBCTL_TRAP_STOP): asked again, one stop is sure to come.
-		if t.k.Interrupt(s.TID) == nil {
-			t.note(s.TID).asked = true
-			t.move(s.TID, threadset.Interrupted)
-		}
+		// It goes on to the next stop, which this asks for.
+		t.ask(s.TID)
 	}
 	if verdict == Drop {
 		t.resume(s, 0)
@@ -146,6 +159,8 @@ func (t *tracer) exec(s Stop) bool {
 	if err != nil {
 		old = s.TID // killed since
 	}
+	n := t.notes[old]
+	asked := n != nil && n.asked
 	if old != s.TID {
 		// All others are gone, and it has the leader's number now, whose
 		// tracer never hears of it (fs/exec.c, de_thread).
@@ -164,6 +179,9 @@ func (t *tracer) exec(s Stop) bool {
 		t.move(s.TID, threadset.Stopped)
 		return true
 	}
+	if asked {
+		t.ask(s.TID)
+	}
 	t.resume(s, 0)
 	return false
 }
@@ -174,7 +192,11 @@ func (t *tracer) hold(s Stop) bool {
 	if _, err := t.k.ReapStop(s.TID); err != nil {
 		return false
 	}
-	t.note(s.TID).held = s
+	n := t.note(s.TID)
+	n.held = s
+	// Should the INTERRUPT still have its stop to come, it interrupts nothing:
+	// the thread is on its way out of the kernel.
+	n.asked = false
 	t.move(s.TID, threadset.Stopped)
 	return true
 }

@@ -123,25 +123,23 @@ func (o *Owner) Resume(tid int) error {
 	if n == nil || n.held.Kind == StopUnknown {
 		return nil
 	}
-	stop := n.held
-	n.held = Stop{}
-	var err error
-	if stop.Kind == StopGroup {
-		switch err = o.t.k.Listen(tid); err {
-		case nil:
-			o.t.move(tid, threadset.Listened)
-		case syscall.EIO:
-			// It has been killed, and is in another stop on its way out.
-			err = syscall.ESRCH
-		}
-	} else if err = o.t.k.Cont(tid, 0); err == nil {
-		o.t.move(tid, threadset.Resumed)
+	resume, event := func() error { return o.t.k.Cont(tid, 0) }, threadset.Resumed
+	if n.held.Kind == StopGroup {
+		resume, event = func() error { return o.t.k.Listen(tid) }, threadset.Listened
 	}
-	o.t.forget(tid, n)
-	if err != nil && !errors.Is(err, syscall.ESRCH) {
+	switch err := resume(); err {
+	case nil:
+		n.held = Stop{}
+		o.t.move(tid, event)
+		o.t.forget(tid, n)
+		return nil
+	case syscall.ESRCH, syscall.EIO:
+		// It has been killed, and is in another stop on its way out, or in
+		// none. It stays held until that comes.
+		return syscall.ESRCH
+	default:
 		return fmt.Errorf("resume thread %d: %w", tid, err)
 	}
-	return err
 }
 
 // Regs reads the registers of a held thread.

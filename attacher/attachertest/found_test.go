@@ -195,7 +195,89 @@ func TestResumeOfTheKilled(t *testing.T) {
 
 // A thread that is being asked to stop gives birth first, and that stop takes
 // the place of the one that was asked for.
+func TestInterruptBeforeBirth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 3)
+		m.Manual = true
+		s := session(t, m, attacher.Options{Follow: attacher.FollowClone}, decide(func(s attacher.Stop) attacher.Verdict {
+			if s.TID == 101 && s.Kind == attacher.StopTrap {
+				return attacher.Hold
+			}
+			return attacher.Pass
+		}))
+		m.Spawn(101)
+		eachTID(t, s, func(o *attacher.Owner, tid int) error {
+			if tid != 101 {
+				return nil
+			}
+			return o.Interrupt(tid)
+		})
+		for len(m.Runnable()) > 0 {
+			m.Run(m.Runnable()[0])
+			synctest.Wait()
+		}
+		if p := phase(s, 101); p != threadset.Held {
+			t.Errorf("it is %v", p)
+		}
+		m.Manual = false
+		over(t, m, s)
+	})
+}
+
 // A thread that is held at a birth has been asked to stop; it is resumed, and
 // then a SIGCONT traps it.
+func TestHoldAtBirth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 3)
+		m.Before = func(op string, tid int) error {
+			if op == "interrupt" && tid == 101 {
+				m.Spawn(101)
+			}
+			return nil
+		}
+		s := session(t, m, attacher.Options{Follow: attacher.FollowClone}, decide(func(s attacher.Stop) attacher.Verdict {
+			if s.Kind == attacher.StopClone {
+				return attacher.Hold
+			}
+			return attacher.Pass
+		}))
+		eachTID(t, s, (*attacher.Owner).Interrupt)
+		synctest.Wait()
+		eachTID(t, s, (*attacher.Owner).Resume)
+		synctest.Wait()
+		m.Kill(100, syscall.SIGCONT)
+		synctest.Wait()
+		for th := range s.Threads() {
+			if th.Phase != threadset.Running {
+				t.Errorf("thread %d is %v", th.TID, th.Phase)
+			}
+		}
+		over(t, m, s)
+	})
+}
+
 // A thread is killed at the moment that it is resumed, and then asked to stop.
+func TestInterruptOfTheKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 3)
+		m.Before = func(op string, _ int) error {
+			if op == "cont" {
+				m.Kill(100, syscall.SIGKILL)
+			}
+			return nil
+		}
+		s := session(t, m, attacher.Options{}, always(attacher.Hold))
+		eachTID(t, s, (*attacher.Owner).Interrupt)
+		synctest.Wait()
+		must(t, s.Do(context.Background(), procfs.Selection{}, func(o *attacher.Owner) error {
+			for _, tid := range o.TIDs() {
+				_ = o.Resume(tid)
+				_ = o.Interrupt(tid)
+			}
+			return nil
+		}))
+		over(t, m, s)
+	})
+}
+
 // The list can't be read at the moment that somebody was born.
