@@ -62,7 +62,8 @@ func (s *Session) keep(ctx context.Context, sc *scanner) {
 				s.events.end()
 				return
 			}
-			// Somebody lives on who isn't ours.
+			// Somebody lives on who isn't ours, perhaps under another number.
+			s.ledger.unconverge()
 			timer.Reset(scanEvery)
 		}
 	}
@@ -113,12 +114,11 @@ func (sc *scanner) follow(ctx context.Context) {
 		_ = sys.QuietChildren() // a signal.Notify may have undone it
 	}
 	sc.s.lookAround()
-	begin := sc.s.now()
+	doubts, begin := sc.s.ledger.pass(), sc.s.now()
 	last, err := sc.s.options.Proc.LastPID()
 	if err == nil && last == sc.last && len(sc.seen) == 0 && sc.s.ledger.isConverged() && begin.Sub(sc.when) < listEvery {
 		return
 	}
-	sc.last, sc.when = last, begin
 	sc.listed = sc.listed[:0]
 	err = sc.s.process.Chunks(func(tids []int) error {
 		sc.listed = append(sc.listed, tids...)
@@ -128,6 +128,7 @@ func (sc *scanner) follow(ctx context.Context) {
 		_ = sc.gone(err)
 		return
 	}
+	sc.last, sc.when = last, begin // not before: who could not be listed must be
 	sc.scanned(time.Since(begin))
 	sc.fresh = sc.s.set.Fresh(sc.listed, sc.fresh[:0])
 	ripe := sc.ripe(begin)
@@ -138,7 +139,7 @@ func (sc *scanner) follow(ctx context.Context) {
 		if !clean && len(sc.seen) == 0 {
 			clean, _ = sc.complete() // they were the last
 		}
-		sc.s.ledger.passed(clean)
+		sc.s.ledger.passed(clean, doubts)
 	}
 	sc.strangers(ctx)
 }

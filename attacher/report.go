@@ -89,6 +89,7 @@ type ledger struct {
 	failedN   int
 	passes    int
 	converged bool
+	doubts    int // how often unconverge was called
 	detach    DetachReport
 }
 
@@ -123,11 +124,21 @@ func (l *ledger) failure() (f Failure, n int) {
 	return f, l.failedN
 }
 
-func (l *ledger) passed(clean bool) {
+// pass begins a pass over the threads.
+func (l *ledger) pass() (doubts int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.doubts
+}
+
+// passed ends one, and says whether it was clean: that it found nobody unknown
+// proves nothing if there was a doubt since it began.
+func (l *ledger) passed(clean bool, doubts int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.passes++
-	l.converged = clean
+	l.converged = clean && doubts == l.doubts
+	return l.converged
 }
 
 // unconverge says that there may be threads that no pass has found.
@@ -135,6 +146,7 @@ func (l *ledger) unconverge() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.converged = false
+	l.doubts++
 }
 
 func (l *ledger) isConverged() bool {

@@ -44,13 +44,12 @@ func (sc *scanner) converge(ctx context.Context) error {
 		limit = passesNone
 	}
 	for i := range limit {
+		doubts := sc.s.ledger.pass()
 		unknown, complete, err := sc.pass(ctx, i > 0)
 		if err != nil {
 			return err
 		}
-		clean := unknown == 0 && complete
-		sc.s.ledger.passed(clean)
-		if clean && i > 0 {
+		if sc.s.ledger.passed(unknown == 0 && complete, doubts) && i > 0 {
 			return nil
 		}
 	}

@@ -81,6 +81,32 @@ func TestHoldOfTheKilled(t *testing.T) {
 // before the tracer has heard of it.
 // While a newborn is being seized an exec of somebody who couldn't be makes an
 // end of all others. The list that had the newborn is no proof of anything.
+func TestExecDuringFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 6)
+		born := 0
+		m.Before = func(op string, tid int) error {
+			switch {
+			case op == "seize" && tid == 101:
+				return syscall.EPERM
+			case op == "seize" && tid == born:
+				m.Exec(101)
+				time.Sleep(10 * time.Millisecond) // the others are reaped
+			}
+			return nil
+		}
+		s := session(t, m, attacher.Options{Share: 5}, nil)
+		first := m.Spawn(0) // for whom there is a new tracer
+		time.Sleep(time.Second)
+		m.Exit(first, 0)
+		time.Sleep(time.Second)
+		born = m.Spawn(0)
+		time.Sleep(time.Second)
+		believed(t, m, s, 100)
+		over(t, m, s)
+	})
+}
+
 // The leader's tracer goes on with a signal of the leader's, who is gone: the
 // stop that it finds is the exec of another thread.
 func TestExecDuringSignal(t *testing.T) {

@@ -281,3 +281,23 @@ func TestInterruptOfTheKilled(t *testing.T) {
 }
 
 // The list can't be read at the moment that somebody was born.
+func TestListFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 3)
+		born := 0
+		m.Before = func(op string, _ int) error {
+			if op == "list" && born > 0 {
+				m.Before = nil
+				return syscall.EMFILE
+			}
+			return nil
+		}
+		s := session(t, m, attacher.Options{}, nil)
+		born = m.Spawn(0)
+		time.Sleep(time.Second)
+		if m.TracerOf(born) == 0 {
+			t.Error("it was never found")
+		}
+		over(t, m, s)
+	})
+}
