@@ -32,14 +32,13 @@ func (s *Session) guardLeader(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		th, ok := s.set.Get(s.pid)
-		if !ok || th.Phase != threadset.Running && th.Phase != threadset.Stopping {
+		// The record doesn't say who traces it: what was taken away may be the
+		// report of an exec.
+		st, err := s.process.Status(s.pid)
+		if err != nil || st.State != 't' {
 			continue
 		}
-		if st, err := s.process.Status(s.pid); err != nil || st.State != 't' {
-			continue
-		}
-		if t := s.tracerOf(th.Owner); t != nil {
+		if t := s.tracerOf(st.TracerPid); t != nil {
 			_ = tell(ctx, []*tracer{t}, (*tracer).recoverLeader)
 		}
 	}
@@ -49,16 +48,15 @@ func (s *Session) guardLeader(ctx context.Context) {
 // can still be read from its siginfo.
 func (t *tracer) recoverLeader() {
 	pid := t.s.pid
-	th, ok := t.shard.Get(pid)
-	if !ok || th.Phase != threadset.Running && th.Phase != threadset.Stopping {
-		return
+	if th, ok := t.shard.Get(pid); ok && th.Phase == threadset.Held {
+		return // we have taken it ourselves
 	}
 	if ws, err := t.k.Look(pid, false); err != nil || ws.TID != 0 {
 		return // not taken: it comes by itself
 	}
 	var si Siginfo
 	if t.k.Siginfo(pid, &si) != nil {
-		return // not stopped
+		return // not stopped, or it listens
 	}
 	t.handle(t.decode(stolen(pid, &si)))
 }

@@ -116,6 +116,9 @@ func (t *tracer) run() (err error) {
 	for {
 		t.takeCommands()
 		if t.quit {
+			if t.s.ownChild {
+				t.recoverLeader()
+			}
 			t.settle()
 			t.flush()
 			return nil

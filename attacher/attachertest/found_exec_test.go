@@ -132,4 +132,52 @@ func TestExecDuringSignal(t *testing.T) {
 
 // The target is our own child, and its parent waits: the wait takes the report
 // of the exec by which a zombie leader lives again.
+func TestExecTakenByParent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 4)
+		m.SetParent(attachertest.Parent{Ours: true})
+		m.Exit(100, 0)
+		taken := false
+		m.Before = func(op string, tid int) error {
+			if op == "look" && !taken && len(m.Threads()) == 1 && m.State(100) == 't' {
+				taken = true
+				must(t, m.ParentWait())
+			}
+			return nil
+		}
+		s := session(t, m, attacher.Options{}, nil)
+		m.Exec(102)
+		time.Sleep(time.Second)
+		if state := m.State(100); !taken || state != 'S' {
+			t.Errorf("the thread is %c", state)
+		}
+		believed(t, m, s, 100)
+		over(t, m, s)
+	})
+}
+
 // The same with the stop that ends a group-stop.
+func TestContinueTakenByParent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 2)
+		m.SetParent(attachertest.Parent{Ours: true})
+		m.Gate = func(_ int, op string, _ int) {
+			if op == "sleep" {
+				time.Sleep(time.Millisecond) // so that the parent is faster
+			}
+		}
+		s := session(t, m, attacher.Options{}, nil)
+		m.Kill(100, syscall.SIGSTOP)
+		time.Sleep(100 * time.Millisecond)
+		if p := phase(s, 100); p != threadset.Listening {
+			t.Errorf("it is %v", p)
+		}
+		m.Kill(100, syscall.SIGCONT)
+		must(t, m.ParentWait())
+		time.Sleep(100 * time.Millisecond)
+		if state := m.State(100); state != 'S' {
+			t.Errorf("the thread is %c", state)
+		}
+		over(t, m, s)
+	})
+}
