@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"massattach/procfs"
 )
 
 // While the target execs, the thread that does waits until each other one is
@@ -58,13 +60,21 @@ func (s *Session) isSeating() bool {
 // reapDead reaps the exits of a tracer's tracees on its behalf, and leaves it
 // word of them.
 func (t *tracer) reapDead(calls *sync.WaitGroup) {
+	// Not its records: those that it has seized of its present batch are still
+	// Found, and of those that were born to it there may be none yet.
+	tids, err := t.s.process.Select(procfs.Selection{State: "Z"}, nil)
+	if err != nil {
+		return // the next round finds them
+	}
 	var dead []Stop
-	for th := range t.shard.All() {
-		// Those that it has seized of its present batch are still Found.
-		if !th.Phase.Alive() || t.s.ownChild && th.TID == t.s.pid {
+	for _, tid := range tids {
+		if t.s.ownChild && tid == t.s.pid {
 			continue // the exit of our own child is its parent's: see ended
 		}
-		if ws, err := t.s.kernel.ReapExit(th.TID); err == nil && ws.TID != 0 {
+		if st, err := t.s.process.Status(tid); err != nil || st.TracerPid != t.k.ID() {
+			continue
+		}
+		if ws, err := t.s.kernel.ReapExit(tid); err == nil && ws.TID != 0 {
 			dead = append(dead, t.decode(ws))
 		}
 	}

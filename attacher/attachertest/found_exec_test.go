@@ -79,6 +79,17 @@ func TestHoldOfTheKilled(t *testing.T) {
 // its number.
 // A thread was born to a tracer that is inside a SEIZE, and has died by an exec
 // before the tracer has heard of it.
+func TestExecDuringSeizeKillsNewborn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 6)
+		atFirst(m, "seize", is(104), func() {
+			m.Spawn(101)
+			m.Exec(105)
+		})
+		execDuring(t, m, attacher.FollowClone)
+	})
+}
+
 // While a newborn is being seized an exec of somebody who couldn't be makes an
 // end of all others. The list that had the newborn is no proof of anything.
 func TestExecDuringFollow(t *testing.T) {
