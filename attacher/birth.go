@@ -15,6 +15,8 @@ import (
 // report of it. It says whether there is more to do about the report.
 func (t *tracer) adopt(s Stop) bool {
 	switch {
+	case s.TID == t.s.pid && t.renumber():
+		return true
 	case !t.s.process.Has(s.TID):
 		// A process of its own: clone(2) without CLONE_THREAD, and without
 		// SIGCHLD, by which the kernel would know it for a fork. Or it has

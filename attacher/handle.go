@@ -14,7 +14,7 @@ func (t *tracer) handle(s Stop) (settled bool) {
 	if s.Kind == StopExec {
 		return t.exec(s) // it may have a number that we don't know it by
 	}
-	if _, ok := t.shard.Get(s.TID); !ok && !t.adopt(s) {
+	if !t.knows(s.TID) && !t.adopt(s) {
 		return true
 	}
 	switch s.Kind {
@@ -167,7 +167,7 @@ func (t *tracer) exec(s Stop) bool {
 		_ = t.s.set.Rename(old, s.TID, t.shard)
 		t.lose(old)
 	}
-	if _, ok := t.shard.Get(s.TID); !ok {
+	if !t.knows(s.TID) && !t.renumber() {
 		t.shard.Claim(s.TID)
 	}
 	t.lose(s.TID)
@@ -210,12 +210,20 @@ func (t *tracer) ended(s Stop) {
 		// (kernel/exit.c, delay_group_leader), so this tracer is done; by its
 		// end it hands the report on.
 		t.quit, t.idle = true, true
-	} else {
-		// An error says that somebody else has taken the report: it has
-		// ended all the same.
-		_, _ = t.k.Reap(s.TID)
+		t.bury(s)
+		t.forgetAll()
+		return
 	}
+	// An error says that somebody else has taken the report: it has ended all
+	// the same.
+	_, _ = t.k.Reap(s.TID)
 	t.bury(s)
+}
+
+// knows says whether a record of the tracer's says that it traces tid.
+func (t *tracer) knows(tid int) bool {
+	th, ok := t.shard.Get(tid)
+	return ok && th.Phase.Seized()
 }
 
 // bury ends the record of a tracee whose exit has been reaped.

@@ -89,9 +89,9 @@ func (t *tracer) seizeOne(tid int) (err error) {
 // refused finds out why a SEIZE failed. It says whether the thread is simply
 // gone.
 func (t *tracer) refused(tid int, err error) (gone bool) {
-	if _, ok := t.shard.Get(tid); !ok {
+	if th, ok := t.shard.Get(tid); !ok || th.Phase != threadset.Found {
 		t.s.stats.withdrawn.Add(1)
-		return false // another tracer of ours has claimed it meanwhile
+		return false // a tracer of ours has claimed it meanwhile
 	}
 	f, ferr := t.s.process.Facts(tid)
 	other := t.s.tracerOf(f.TracerTID)

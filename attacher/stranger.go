@@ -25,6 +25,21 @@ func (sc *scanner) strangers(ctx context.Context) {
 		sc.s.letGo(ctx, tid)
 	}
 	sc.s.checkLeader(ctx)
+	sc.revived(ctx)
+}
+
+// revived finds out when the leader, a zombie as we know it, has been replaced
+// in an exec by a thread that is nobody's.
+func (sc *scanner) revived(ctx context.Context) {
+	pid := sc.s.pid
+	if th, ok := sc.s.set.Get(pid); !ok || th.Phase != threadset.Zombie {
+		return
+	}
+	if st, err := sc.s.process.Status(pid); err != nil || st.State == 'Z' || st.State == 'X' {
+		return
+	}
+	sc.seat(ctx, []int{pid}, true, nil)
+	_ = sc.settleOrders(ctx)
 }
 
 // checkLeader finds out when an exec by a thread that is not ours has taken the
@@ -79,14 +94,25 @@ func (s *Session) letGo(ctx context.Context, tid int) {
 	})
 }
 
+// renumber looks for such a record when the leader reports something and the
+// tracer knows of none. It says whether it has found one.
+func (t *tracer) renumber() bool {
+	for _, tid := range t.tracees() {
+		if _, err := t.k.Look(tid, false); errors.Is(err, syscall.ECHILD) {
+			t.renumbered(tid)
+		}
+	}
+	return t.knows(t.s.pid)
+}
+
 // renumbered corrects the record of a thread that is none of the tracer's
 // tracees by this number: its SEIZE slept while it was in exec itself, and when
 // it was seized it had the leader's.
 func (t *tracer) renumbered(tid int) {
 	pid := t.s.pid
 	t.lose(tid)
-	if st, err := t.s.process.Status(pid); err == nil && st.TracerPid == t.k.ID() {
-		if _, known := t.shard.Get(pid); !known && t.s.set.Rename(tid, pid, t.shard) == nil {
+	if _, err := t.k.Look(pid, false); err == nil && !t.knows(pid) {
+		if t.s.set.Rename(tid, pid, t.shard) == nil {
 			t.joined(pid)
 			return
 		}

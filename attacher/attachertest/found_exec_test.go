@@ -74,9 +74,71 @@ func TestHoldOfTheKilled(t *testing.T) {
 
 // A newborn that is seized in its own exec, for which its SEIZE has waited, has
 // another number from then on.
+func TestSeizedInItsOwnExec(t *testing.T) {
+	for name, signals := range map[string]bool{"in silence": false, "and says so": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := attachertest.New(100, 6)
+				born := 0
+				atFirst(m, "seize", func() int { return born }, func() { m.Exec(born) })
+				s := session(t, m, attacher.Options{}, nil)
+				born = m.Spawn(0)
+				time.Sleep(time.Second)
+				if signals {
+					m.Signal(100, syscall.SIGWINCH)
+				}
+				time.Sleep(time.Second)
+				believed(t, m, s, 100)
+				over(t, m, s)
+			})
+		})
+	}
+}
+
 // The same, and the leader whose number that is had been refused.
+func TestSeizedInItsOwnExecAsTheRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 6)
+		born := 0
+		m.Before = func(op string, tid int) error {
+			switch {
+			case op == "seize" && tid == 100 && born == 0:
+				return syscall.EPERM
+			case op == "seize" && tid == born:
+				m.Exec(born)
+			}
+			return nil
+		}
+		s := session(t, m, attacher.Options{}, nil)
+		born = m.Spawn(0)
+		time.Sleep(time.Second)
+		m.Signal(100, syscall.SIGWINCH)
+		time.Sleep(time.Second)
+		believed(t, m, s, 100)
+		over(t, m, s)
+	})
+}
+
 // A leader that was a zombie lives again: a thread that couldn't be seized has
 // its number.
+func TestZombieLeaderReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 4)
+		m.Exit(100, 0)
+		m.Before = func(op string, tid int) error {
+			if op == "seize" && tid == 101 {
+				return syscall.EPERM
+			}
+			return nil
+		}
+		s := session(t, m, attacher.Options{}, nil)
+		m.Exec(101)
+		time.Sleep(time.Second)
+		believed(t, m, s, 100)
+		over(t, m, s)
+	})
+}
+
 // A thread was born to a tracer that is inside a SEIZE, and has died by an exec
 // before the tracer has heard of it.
 func TestExecDuringSeizeKillsNewborn(t *testing.T) {
