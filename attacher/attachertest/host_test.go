@@ -31,6 +31,7 @@ type host struct {
 
 	mu       sync.Mutex
 	doing    string
+	rested   time.Time // since when it has nothing to do but to close
 	session  *attacher.Session
 	err      error // of the attach
 	closing  bool
@@ -60,7 +61,7 @@ func (h *host) run() {
 	h.does("attach")
 	o := h.visit.options
 	o.Kernel, o.Proc = h.sim.m, h.sim.m
-	o.Trace = &attacher.Trace{Mistaken: func(err error) { h.sim.fail("mistaken: %v", err) }}
+	o.Trace = &attacher.Trace{Mistaken: h.mistaken}
 	session, err := attacher.Attach(h.ctx, 100, &o)
 	h.mu.Lock()
 	h.session, h.err = session, err
@@ -87,15 +88,27 @@ func (h *host) run() {
 	h.does("release")
 	h.release()
 	h.does("wait until it is time")
+	h.mu.Lock()
+	h.rested = time.Now()
+	h.mu.Unlock()
 	<-h.finish
 	h.does("close")
 	h.close()
+}
+
+// mistaken hears of moves that no thread can make. When the tool is dead, what
+// it believes is no matter.
+func (h *host) mistaken(err error) {
+	if !h.sim.killed {
+		h.sim.fail("mistaken: %v", err)
+	}
 }
 
 func (h *host) does(what string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.doing = what
+	h.sim.note(0, "("+what+")", 0)
 }
 
 // attached is the session, once there is one.
@@ -115,7 +128,7 @@ func (h *host) close() {
 	case s == nil:
 		h.cancel()
 	case first:
-		h.gone = h.sim.gone()
+		h.gone = len(h.sim.m.Threads()) == 0
 		h.closeErr = s.Close()
 		close(h.closed)
 	default:
@@ -155,7 +168,8 @@ func (h *host) resume(ctx context.Context) (held int) {
 		}
 	})
 	for th := range h.session.Threads() {
-		if th.Phase == threadset.Held {
+		// The leader's exit comes last, whatever it was held in.
+		if th.Phase == threadset.Held && h.sim.m.State(th.TID) != 'Z' {
 			held++
 		}
 	}

@@ -2,6 +2,7 @@ package attachertest_test
 
 import (
 	"math/rand/v2"
+	"strings"
 	"syscall"
 	"time"
 
@@ -44,7 +45,7 @@ type visit struct {
 	slow     bool // calls in D state take until after the session
 }
 
-var followModes = []attacher.Follow{attacher.FollowScan, attacher.FollowNone}
+var followModes = []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowNone}
 
 // one draws one of several.
 func one[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
@@ -138,6 +139,14 @@ func drawVisit(rng *rand.Rand) visit {
 		v.acts = drawActs(rng, v)
 	}
 	v.troubles = drawTroubles(rng)
+	for _, t := range v.troubles {
+		if strings.HasPrefix(t.name, "exec") {
+			// An exec waits for the end of all calls; and for the threads that
+			// it kills to go on from their exit stops, so that nobody helps a
+			// tracer then that is inside a SEIZE.
+			v.slow, v.options.Stops = false, 0
+		}
+	}
 	v.closeAt = some(rng, 0.2, 600)
 	v.cancelAt = some(rng, 0.05, 150)
 	v.killAt = some(rng, 0.15, 600)

@@ -33,7 +33,7 @@ const (
 	maxSteps = 200_000
 	maxCalm  = 40_000
 	restless = 30 * time.Second
-	rest     = time.Second
+	rest     = 3 * time.Second
 )
 
 func newSimulation(seed uint64) *simulation {
@@ -171,7 +171,10 @@ func (s *simulation) visit(v *visit) {
 				budget-- // a target that is asleep, or gone, must not last for ever
 				s.trouble(v)
 			}
-			if !calm.IsZero() && time.Since(calm) > rest && h.resting() {
+			if !calm.IsZero() && (!v.slow || h.attached() == nil) {
+				s.endDisk()
+			}
+			if !calm.IsZero() && h.resting() > rest {
 				s.rested(h)
 				h.finishNow()
 			}
@@ -188,9 +191,15 @@ func (s *simulation) visit(v *visit) {
 
 // after looks at what is left when all sessions are over.
 func (s *simulation) after() {
+	defer func() {
+		if s.failed() {
+			s.failure += "\n" + s.situation()
+		}
+	}()
 	s.drain()
 	if err := s.m.Quiet(); err != nil {
 		s.judge(err, "afterwards")
+		return
 	}
 	s.m.Kill(100, syscall.SIGCONT)
 	s.drain()
@@ -256,8 +265,7 @@ func (s *simulation) abort(h *host) {
 func (s *simulation) situation() string {
 	var b strings.Builder
 	b.WriteString("the last steps:")
-	const last = 60
-	for i, t := range s.trace[max(0, len(s.trace)-last):] {
+	for i, t := range s.trace[max(0, len(s.trace)-*lastSteps):] {
 		if i%6 == 0 {
 			b.WriteString("\n   ")
 		}

@@ -1,8 +1,10 @@
 package attachertest_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing/synctest"
 	"time"
@@ -29,6 +31,7 @@ type scheduler struct {
 
 	mu      sync.Mutex
 	waiting []*waiter
+	known   int // of waiting: those who were there before
 	arrived chan struct{}
 	open    bool // the gate stands open: it is over
 }
@@ -95,6 +98,13 @@ func (s *scheduler) settle() {
 	case <-s.arrived:
 	default:
 	}
+	// Timers of one moment fire in any order.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.SortStableFunc(s.waiting[s.known:], func(a, b *waiter) int {
+		return cmp.Or(cmp.Compare(a.tracer, b.tracer), cmp.Compare(a.op, b.op), cmp.Compare(a.tid, b.tid))
+	})
+	s.known = len(s.waiting)
 }
 
 // step does one thing, when all that runs has come to a rest. It says whether
@@ -125,7 +135,8 @@ func (s *scheduler) step() bool {
 		return true
 	}
 	w := s.waiting[c.waiter]
-	s.waiting = append(s.waiting[:c.waiter], s.waiting[c.waiter+1:]...)
+	s.waiting = slices.Delete(s.waiting, c.waiter, c.waiter+1)
+	s.known--
 	s.note(w.tracer, w.op, w.tid)
 	close(w.pass)
 	return true

@@ -25,6 +25,7 @@ import (
 var (
 	firstSeed = flag.Uint64("seed", 0, "the (first) seed of the simulation")
 	manySeeds = flag.Int("seeds", 0, "how many seeds the simulation runs")
+	lastSteps = flag.Int("last", 60, "how many steps of one that failed are printed")
 )
 
 // keptSeeds have found something once.

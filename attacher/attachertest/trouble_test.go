@@ -24,7 +24,11 @@ var troubles = []trouble{
 	{"handled-all", 0.2, func(s *simulation, _ int) { s.m.Kill(100, one(s.rng, syscall.SIGUSR1, syscall.SIGUSR2)) }},
 	{"ignored-all", 0.3, func(s *simulation, _ int) { s.m.Kill(100, one(s.rng, syscall.SIGCHLD, syscall.SIGWINCH)) }},
 	{"cookie", 0.1, func(s *simulation, tid int) { s.m.Cookie(tid, syscall.SIGURG, cookie) }},
-	{"block", 0.1, func(s *simulation, tid int) { s.m.Block(tid, syscall.SIGUSR1, syscall.SIGCHLD, rt) }},
+	{"block", 0.1, func(s *simulation, tid int) {
+		if s.m.State(tid) == 'S' { // one that is stopped couldn't
+			s.m.Block(tid, syscall.SIGUSR1, syscall.SIGCHLD, rt)
+		}
+	}},
 	{"unblock", 0.2, func(s *simulation, tid int) { s.m.Unblock(tid, syscall.SIGUSR1, syscall.SIGCHLD, rt) }},
 	{"handlers", 0.2, func(s *simulation, _ int) { s.handlers() }},
 	{"ignore", 0.05, func(s *simulation, _ int) { s.m.Handle(one(s.rng, syscall.SIGUSR1, rt), attachertest.Ignore) }},
@@ -40,6 +44,7 @@ var troubles = []trouble{
 
 	// Births and deaths.
 	{"birth", 0.4, func(s *simulation, _ int) { s.m.Spawn(0) }},
+	{"fork", 0.1, func(s *simulation, tid int) { s.m.Fork(tid) }},
 	{"birth-by", 0.2, func(s *simulation, tid int) { s.m.Spawn(tid) }},
 	{"exit", 0.4, func(s *simulation, tid int) { s.exit(tid) }},
 	{"exit-leader", 0.1, func(s *simulation, _ int) { s.m.Exit(100, 0) }},
@@ -123,11 +128,17 @@ func (s *simulation) calm(v *visit) {
 	s.endTools(len(s.foreign))
 	for _, tid := range s.m.Threads() {
 		s.m.Unblock(tid, syscall.SIGUSR1, syscall.SIGCHLD, rt)
-		if !v.slow {
-			s.m.Return(tid, 2)
-		}
 	}
 	if !v.leave {
 		s.m.Kill(100, syscall.SIGCONT)
+	}
+}
+
+// endDisk ends the calls that nothing else can end.
+func (s *simulation) endDisk() {
+	for _, tid := range s.m.Threads() {
+		if s.m.State(tid) == 'D' {
+			s.m.Return(tid, 2)
+		}
 	}
 }

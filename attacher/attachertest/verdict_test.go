@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"massattach/attacher"
 	"massattach/threadset"
@@ -28,11 +29,14 @@ func (s *simulation) judge(err error, when string) {
 	s.fail("%s: %v", when, err)
 }
 
-// resting says whether the program has nothing to do but to close.
-func (h *host) resting() bool {
+// resting is for how long the program has had nothing to do but to close.
+func (h *host) resting() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.session != nil && h.doing == "wait until it is time"
+	if h.rested.IsZero() {
+		return 0
+	}
+	return time.Since(h.rested)
 }
 
 func (h *host) what() string {
@@ -70,7 +74,7 @@ func (s *simulation) rested(h *host) {
 			owners[th.TID] = th.Owner
 		}
 		state := s.m.State(th.TID)
-		if th.Phase == threadset.Held || th.Phase == threadset.Stopping && state != 'D' && state != 'Z' {
+		if state != 'Z' && (th.Phase == threadset.Held || th.Phase == threadset.Stopping && state != 'D') {
 			s.fail("thread %d is %v", th.TID, th.Phase)
 		}
 	}
