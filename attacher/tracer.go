@@ -289,23 +289,23 @@ func (t *tracer) settle() {
 		if passed >= patience || passed >= flooded && !t.asking() {
 			return
 		}
-		if !t.lookAtAll() {
+		if ws.TID == 0 {
 			t.s.kernel.Nap(20 * time.Microsecond)
+		} else {
+			t.handle(t.decode(ws)) // it may be one that we don't know yet
+			t.lookAtAll()
 		}
 	}
 }
 
 // lookAtAll handles the reports of all tracees, one each: where signals come
-// without end a wait for any finds the same few again and again. It says whether
-// there were any.
-func (t *tracer) lookAtAll() (found bool) {
+// without end a wait for any finds the same few again and again.
+func (t *tracer) lookAtAll() {
 	for _, tid := range t.tracees() {
 		if ws, err := t.k.Look(tid, false); err == nil && ws.TID != 0 {
-			found = true
 			t.handle(t.decode(ws))
 		}
 	}
-	return found
 }
 
 // asking reports whether an INTERRUPT of ours may still have its stop to come.
