@@ -69,7 +69,13 @@ func (s *Session) choose(sel procfs.Selection) (map[int]bool, error) {
 	if sel.All() {
 		return nil, nil
 	}
-	tids, err := s.process.Select(sel, nil)
+	// Not the session's own: the keeper may be listing.
+	process, err := s.options.Proc.Open(s.pid)
+	if err != nil {
+		return nil, err
+	}
+	defer process.Close()
+	tids, err := process.Select(sel, nil)
 	if err != nil {
 		return nil, err
 	}

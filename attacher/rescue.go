@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"massattach/procfs"
 )
 
 // While the target execs, the thread that does waits until each other one is
@@ -60,22 +58,26 @@ func (s *Session) isSeating() bool {
 // reapDead reaps the exits of a tracer's tracees on its behalf, and leaves it
 // word of them.
 func (t *tracer) reapDead(calls *sync.WaitGroup) {
-	// Not its records: those that it has seized of its present batch are still
-	// Found, and of those that were born to it there may be none yet.
-	tids, err := t.s.process.Select(procfs.Selection{State: "Z"}, nil)
-	if err != nil {
-		return // the next round finds them
-	}
 	var dead []Stop
-	for _, tid := range tids {
+	reap := func(tid int) {
 		if t.s.ownChild && tid == t.s.pid {
-			continue // the exit of our own child is its parent's: see ended
-		}
-		if st, err := t.s.process.Status(tid); err != nil || st.TracerPid != t.k.ID() {
-			continue
+			return // the exit of our own child is its parent's: see ended
 		}
 		if ws, err := t.s.kernel.ReapExit(tid); err == nil && ws.TID != 0 {
 			dead = append(dead, t.decode(ws))
+		}
+	}
+	for th := range t.shard.All() {
+		if th.Phase.Alive() { // what it has seized of its present batch is still Found
+			reap(th.TID)
+		}
+	}
+	if len(dead) == 0 && t.s.options.Follow == FollowClone {
+		// Of those that were born to it there may be no record yet.
+		for _, tid := range t.s.unknown() {
+			if st, err := t.s.process.Status(tid); err == nil && st.TracerPid == t.k.ID() {
+				reap(tid)
+			}
 		}
 	}
 	if len(dead) == 0 {
@@ -88,4 +90,19 @@ func (t *tracer) reapDead(calls *sync.WaitGroup) {
 	})
 	// It may be asleep again before it has seen this.
 	calls.Go(func() { _ = deliver(context.Background(), []order{{t, c}}) })
+}
+
+// unknown lists the threads that no record knows, and so does not disturb the
+// scanner, who may be listing.
+func (s *Session) unknown() (fresh []int) {
+	process, err := s.options.Proc.Open(s.pid)
+	if err != nil {
+		return nil
+	}
+	defer process.Close()
+	_ = process.Chunks(func(tids []int) error {
+		fresh = s.set.Fresh(tids, fresh)
+		return nil
+	})
+	return fresh
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"sync/atomic"
 	"syscall"
 
 	"massattach/attacher"
@@ -18,6 +19,8 @@ type process struct {
 	m   *Machine
 	g   *group
 	pid int
+
+	listing atomic.Bool
 }
 
 var _ attacher.Process = (*process)(nil)
@@ -67,6 +70,10 @@ func (p *process) enter(op string, tid int) (*task, error) {
 // it counts anew from the leader, and so passes over living ones if others
 // before it have died as well.
 func (p *process) Chunks(yield func(tids []int) error) error {
+	if !p.listing.CompareAndSwap(false, true) {
+		return &procfs.Error{Op: "list", PID: p.pid, Err: procfs.ErrListing}
+	}
+	defer p.listing.Store(false)
 	chunk := make([]int, 0, 16)
 	for done, next := 0, 0; ; {
 		if _, err := p.enter("list", 0); err != nil {
@@ -190,6 +197,10 @@ func (p *process) Select(sel procfs.Selection, dst []int) ([]int, error) {
 	if err := sel.Validate(); err != nil {
 		return dst, err
 	}
+	if !p.listing.CompareAndSwap(false, true) {
+		return dst, &procfs.Error{Op: "select", PID: p.pid, Err: procfs.ErrListing}
+	}
+	defer p.listing.Store(false)
 	if _, err := p.enter("select", 0); err != nil {
 		return dst, err
 	}

@@ -39,7 +39,7 @@ func TestBlockedOutput(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p := prepare(t, "massattach", append([]string{"attach", "--phase-fd", "3", strconv.Itoa(tg.PID())}, tc.args...)...)
+			p := prepare(t, "massattach", append([]string{"attach", "--deadline", "1m", "--phase-fd", "3", strconv.Itoa(tg.PID())}, tc.args...)...)
 			var stdout, stderr *clogged
 			if tc.stdout {
 				stdout = clogPipe(t)
