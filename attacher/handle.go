@@ -155,6 +155,11 @@ func (t *tracer) exec(s Stop) bool {
 	if _, err := t.k.ReapStop(s.TID); err != nil {
 		return false
 	}
+	return t.execed(s)
+}
+
+// execed goes on with it.
+func (t *tracer) execed(s Stop) bool {
 	old, err := t.k.EventMessage(s.TID)
 	if err != nil {
 		old = s.TID // killed since
@@ -189,8 +194,21 @@ func (t *tracer) exec(s Stop) bool {
 // hold keeps a stopped tracee. Its stop is reaped, or it would be reported for
 // ever; a held tracee runs on when we die.
 func (t *tracer) hold(s Stop) bool {
-	if _, err := t.k.ReapStop(s.TID); err != nil {
+	ws, err := t.k.ReapStop(s.TID)
+	if err != nil {
 		return false
+	}
+	if now := t.decode(ws); ws.TID != 0 && now.Kind != s.Kind {
+		// It was killed since the look at it, and is in its exit stop; or its
+		// number is that of another by now, who execs.
+		switch {
+		case now.Kind == StopExec:
+			return t.execed(now)
+		case t.decide(now) != Hold:
+			t.resume(now, 0)
+			return false
+		}
+		s = now
 	}
 	n := t.note(s.TID)
 	n.held = s

@@ -203,6 +203,38 @@ func TestExecDuringSignal(t *testing.T) {
 	})
 }
 
+// The same with a stop of the leader's in which it was to be held.
+func TestExecDuringHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 4)
+		atFirst(m, "reap", is(100), func() {
+			m.Exec(102)
+			for _, tid := range []int{101, 103} {
+				if _, err := m.ReapExit(tid); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		s := session(t, m, attacher.Options{}, decide(func(s attacher.Stop) attacher.Verdict {
+			if s.Kind == attacher.StopTrap {
+				return attacher.Hold
+			}
+			return attacher.Pass
+		}))
+		eachTID(t, s, func(o *attacher.Owner, tid int) error {
+			if tid != 100 {
+				return nil
+			}
+			return o.Interrupt(tid)
+		})
+		time.Sleep(time.Second)
+		if n := s.Report().Events.Execs; n != 1 || phase(s, 100) != threadset.Running {
+			t.Errorf("%d execs, and the thread is %v", n, phase(s, 100))
+		}
+		over(t, m, s)
+	})
+}
+
 // The target is our own child, and its parent waits: the wait takes the report
 // of the exec by which a zombie leader lives again.
 func TestExecTakenByParent(t *testing.T) {
