@@ -112,7 +112,7 @@ func (m *Machine) newTask(g *group, tid int, call *Call) *task {
 }
 
 // nextID gives out the next free number (kernel/pid.c, alloc_pid). A tracer's
-// thread has one of them, too.
+// thread has one of them, too, and keeps it when it has ended.
 func (m *Machine) nextID() int {
 	m.last++
 	for m.taken(m.last) {
@@ -122,10 +122,7 @@ func (m *Machine) nextID() int {
 }
 
 func (m *Machine) taken(tid int) bool {
-	if t := m.tracers[tid]; t != nil && !t.ended {
-		return true
-	}
-	return m.tasks[tid] != nil
+	return m.tasks[tid] != nil || m.tracers[tid] != nil
 }
 
 // lock takes the machine and answers what gives it back: everything that a
