@@ -46,6 +46,9 @@ func (sc *scanner) converge(ctx context.Context) error {
 	for i := range limit {
 		doubts := sc.s.ledger.pass()
 		unknown, complete, err := sc.pass(ctx, i > 0)
+		if err == nil {
+			err = ctx.Err() // tracers may not have heard what they were asked
+		}
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package attachertest_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -299,5 +300,32 @@ func TestListFails(t *testing.T) {
 			t.Error("it was never found")
 		}
 		over(t, m, s)
+	})
+}
+
+// The attach is given up at a moment when a stranger has been seized by mistake,
+// and there is nobody left of the target.
+func TestGivenUpBesideStranger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 3)
+		ctx, cancel := context.WithCancel(t.Context())
+		m.Before = func(op string, tid int) error {
+			switch {
+			case op == "seize" && tid == 101:
+				m.Kill(100, syscall.SIGKILL)
+				m.Reuse(101)
+			case op == "status" && tid == 101:
+				cancel()
+			}
+			return nil
+		}
+		s, err := attacher.Attach(ctx, 100, &attacher.Options{Kernel: m, Proc: m, Follow: attacher.FollowNone})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+		if err == nil {
+			_ = s.Close()
+		}
+		must(t, m.Quiet())
 	})
 }
