@@ -93,9 +93,6 @@ func (a *Account) returned(t *task, v int64) {
 			a.Unavoidable++
 		default:
 			a.Undue++
-			if t.g.stranger {
-				a.broken(t, "a stranger saw EINTR")
-			}
 		}
 	case restarts(v):
 		a.violation("thread %d: a call returned %d, which is the kernel's own", t.tid, v)

@@ -45,7 +45,7 @@ func newHost(s *simulation, v *visit) *host {
 		calm: make(chan struct{}), finish: make(chan struct{}), closed: make(chan struct{}), done: make(chan struct{}),
 	}
 	if v.arbiter {
-		h.arbiter = &arbiter{rng: rand.New(rand.NewPCG(s.seed, 3)), often: v.hold, panics: v.panics}
+		h.arbiter = &arbiter{sim: s, rng: rand.New(rand.NewPCG(s.seed, 3)), often: v.hold, panics: v.panics}
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if v.deadline > 0 {
@@ -99,7 +99,7 @@ func (h *host) run() {
 // mistaken hears of moves that no thread can make. When the tool is dead, what
 // it believes is no matter.
 func (h *host) mistaken(err error) {
-	if !h.sim.killed {
+	if !h.sim.killed.Load() {
 		h.sim.fail("mistaken: %v", err)
 	}
 }
@@ -183,7 +183,7 @@ func (h *host) do(ctx context.Context, sel procfs.Selection, f func(*attacher.Ow
 
 // tolerate fails for an error that is none of these, unless the tool is dead.
 func (h *host) tolerate(what string, err error, these ...error) {
-	if err == nil || h.sim.killed {
+	if err == nil || h.sim.killed.Load() {
 		return
 	}
 	for _, e := range these {

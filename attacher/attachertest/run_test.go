@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,10 +19,13 @@ type simulation struct {
 	seed    uint64
 	plan    plan
 	signals uint64
-	foreign []int // tools of others
-	killed  bool  // the tool was, in this visit
+	foreign []int       // tools of others
+	killed  atomic.Bool // the tool was, in this visit
+	early   atomic.Bool // the leader has not been seized in it, nor anybody by a tool
+	before  []int       // the threads that there were at its beginning
 
 	failing sync.Mutex
+	faults  *rand.Rand
 	failure string
 	broken  bool // a tracer has panicked, or was killed
 	left    int  // EINTRs that were left, as the reports say
@@ -43,6 +47,8 @@ func newSimulation(seed uint64) *simulation {
 	s.sticky = one(s.rng, 0, 0, 0.3, 0.8)
 	s.starve = one(s.rng, 0, 0, 0.003, 0.02)
 	s.tick = one(s.rng, 0, 0.02, 0.2)
+	s.jump = one(s.rng, 200*time.Microsecond, 200*time.Microsecond, 200*time.Microsecond, 20*time.Millisecond)
+	s.faults = rand.New(rand.NewPCG(seed, 4))
 	s.starved = make(map[int]int)
 	s.arrived = make(chan struct{}, 1)
 	s.m = s.machine()
@@ -65,30 +71,43 @@ func (s *simulation) machine() *attachertest.Machine {
 		}
 	}
 	m.Manual, m.Gate = true, s.gate
-	m.Before = s.before
+	m.Before = s.call
 	return m
 }
 
 // errBroken is what reads of /proc fail with.
 var errBroken error = syscall.EMFILE
 
-// before answers in the kernel's stead what it could have said.
-func (s *simulation) before(op string, tid int) error {
+// call answers in the kernel's stead what it could have said.
+func (s *simulation) call(op string, tid int) error {
 	switch op {
 	case "seize":
 		if s.plan.refused[tid] {
 			return syscall.EPERM
 		}
+		if tid == 100 {
+			s.leaderLast()
+		}
 	case "list", "status", "facts", "lastpid", "threads", "select":
-		if s.plan.broken > 0 && chance(s.rng, s.plan.broken) {
+		if s.breaks(s.plan.broken) {
 			return errBroken
 		}
 	case "timeout", "memory":
-		if s.plan.broken > 0 && chance(s.rng, 0.2) {
+		if s.plan.broken > 0 && s.breaks(0.2) {
 			return syscall.EFAULT
 		}
 	}
 	return nil
+}
+
+// breaks draws for the callers, of whom there may be several.
+func (s *simulation) breaks(p float64) bool {
+	if p == 0 {
+		return false
+	}
+	s.failing.Lock()
+	defer s.failing.Unlock()
+	return chance(s.faults, p)
 }
 
 // run goes from the first visit to the last.
@@ -102,90 +121,102 @@ func (s *simulation) run() {
 	s.after()
 }
 
+// course is how far a visit has come.
+type course struct {
+	v      *visit
+	h      *host
+	begin  int       // the step
+	budget int       // troubles still to come
+	calm   time.Time // since when there are none, zero before
+	calmed int       // the step
+}
+
 // visit is one session.
 func (s *simulation) visit(v *visit) {
-	if s.killed {
+	if s.killed.Swap(false) {
 		s.m.NewTool()
 	}
-	s.killed = false
-	h := newHost(s, v)
-	if h.arbiter != nil {
-		h.arbiter.sim = s
+	s.early.Store(len(s.foreign) == 0)
+	s.before = s.m.Threads()
+	c := &course{v: v, h: newHost(s, v), begin: s.steps, budget: v.budget}
+	if s.jump > time.Millisecond {
+		// Tracers may lose their patience with threads that are so slow.
+		s.noteBroken()
 	}
-	go h.run()
-	defer func() {
-		if s.failed() {
-			s.abort(h)
-		}
-	}()
-	var (
-		begin, calmStep = s.steps, 0
-		calm            time.Time // since when
-		idle            time.Duration
-		budget          = v.budget
-	)
-	for {
-		s.settle()
-		if s.failed() {
-			return
-		}
+	go c.h.run()
+	for s.settle(); !s.failed(); s.settle() {
 		select {
-		case <-h.done:
-			s.verdict(h)
+		case <-c.h.done:
+			s.verdict(c.h)
 			return
 		default:
 		}
-		switch s.steps - begin + 1 { // never 0
-		case v.cancelAt:
-			h.cancel()
-		case v.closeAt:
-			s.note(0, "close", 0)
-			go h.close()
-			h.calmDown()
-		case v.killAt:
-			s.note(0, "kill-tool", 0)
-			s.killed = true
-			s.noteBroken()
-			s.m.KillTool()
-		}
-		switch {
-		case budget > 0 && chance(s.rng, v.often):
-			budget--
-			s.trouble(v)
-		case budget == 0 && calm.IsZero():
-			s.calm(v)
-			h.calmDown()
-			calm, calmStep = time.Now(), s.steps
-		}
+		s.check()
+		s.disturb(c)
 		if s.tick > 0 && chance(s.rng, s.tick) {
-			s.pass(time.Duration(1+s.rng.IntN(200)) * time.Microsecond)
+			s.pass(1 + time.Duration(s.rng.Int64N(int64(s.jump))))
 			s.settle()
 		}
-		if s.step() {
-			idle = 0
-		} else {
-			before := time.Now()
-			s.pass(100 * time.Millisecond)
-			idle += time.Since(before)
-			if budget > 0 {
-				budget-- // a target that is asleep, or gone, must not last for ever
-				s.trouble(v)
-			}
-			if !calm.IsZero() && (!v.slow || h.attached() == nil) {
-				s.endDisk()
-			}
-			if !calm.IsZero() && h.resting() > rest {
-				s.rested(h)
-				h.finishNow()
-			}
+		if !s.step() {
+			s.idle(c)
 		}
-		s.check()
-		switch {
-		case s.steps-begin > maxSteps, !calm.IsZero() && s.steps-calmStep > maxCalm:
-			s.fail("it does not end: %s", h.what())
-		case !calm.IsZero() && time.Since(calm) > restless:
-			s.fail("it hangs: %s", h.what())
-		}
+		s.bound(c)
+	}
+	s.abort(c.h)
+}
+
+// disturb does what is to be done at this step.
+func (s *simulation) disturb(c *course) {
+	switch s.steps - c.begin + 1 { // never 0
+	case c.v.cancelAt:
+		c.h.cancel()
+	case c.v.closeAt:
+		s.note(0, "close", 0)
+		go c.h.close()
+		c.h.calmDown()
+	case c.v.killAt:
+		s.note(0, "kill-tool", 0)
+		s.killed.Store(true)
+		s.noteBroken()
+		s.m.KillTool()
+	}
+	switch {
+	case c.budget > 0 && chance(s.rng, c.v.often):
+		c.budget--
+		s.trouble(c.v)
+	case c.budget == 0 && c.calm.IsZero():
+		s.calm(c.v)
+		c.h.calmDown()
+		c.calm, c.calmed = time.Now(), s.steps
+	}
+}
+
+// idle lets time pass, for there is nothing to do.
+func (s *simulation) idle(c *course) {
+	s.pass(100 * time.Millisecond)
+	if c.budget > 0 {
+		c.budget-- // a target that is asleep, or gone, must not last for ever
+		s.trouble(c.v)
+	}
+	if c.calm.IsZero() {
+		return
+	}
+	if !c.v.slow || c.h.attached() == nil {
+		s.endDisk()
+	}
+	if c.h.resting() > rest {
+		s.rested(c.h)
+		c.h.finishNow()
+	}
+}
+
+// bound fails when it goes on for too long.
+func (s *simulation) bound(c *course) {
+	switch calm := !c.calm.IsZero(); {
+	case s.steps-c.begin > maxSteps, calm && s.steps-c.calmed > maxCalm:
+		s.fail("it does not end: %s", c.h.what())
+	case calm && time.Since(c.calm) > restless:
+		s.fail("it hangs: %s", c.h.what())
 	}
 }
 
@@ -252,7 +283,7 @@ func (s *simulation) isBroken() bool {
 // abort ends a run that has failed, whatever state it is in.
 func (s *simulation) abort(h *host) {
 	s.failure += "\n" + s.situation()
-	s.killed = true
+	s.killed.Store(true)
 	s.m.KillTool()
 	s.openGate()
 	h.cancel()

@@ -18,13 +18,15 @@ import (
 type scheduler struct {
 	m       *attachertest.Machine
 	rng     *rand.Rand
-	sticky  float64     // how likely the same one goes on
-	starve  float64     // how likely somebody isn't let on for long
-	tick    float64     // how likely time passes between two steps
-	last    int         // who went on last
-	starved map[int]int // until which step
+	sticky  float64       // how likely the same one goes on
+	starve  float64       // how likely somebody isn't let on for long
+	tick    float64       // how likely time passes between two steps,
+	jump    time.Duration // and how much at the most
+	last    int           // who went on last
+	starved map[int]int   // until which step
 
 	steps    int
+	noting   sync.Mutex
 	trace    []step
 	choices  []choice
 	runnable []int
@@ -88,6 +90,8 @@ func (s *scheduler) openGate() {
 }
 
 func (s *scheduler) note(who int, op string, tid int) {
+	s.noting.Lock()
+	defer s.noting.Unlock()
 	s.trace = append(s.trace, step{who, op, tid})
 }
 

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -30,9 +29,6 @@ var (
 
 // keptSeeds have found something once.
 var keptSeeds = []uint64{}
-
-// usualSeeds is how many are run when nobody asks for a number.
-const usualSeeds = 3000
 
 // inShard marks a process that runs a part of the seeds.
 const inShard = "MASSATTACH_SIMULATION_SHARD"
@@ -140,20 +136,4 @@ func simulate(t *testing.T, seed uint64) (s *simulation) {
 		s.openGate()
 	})
 	return s
-}
-
-// The same seed gives the same trace: nothing but the scheduler decides.
-func TestSimulationRepeats(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	for seed := range uint64(40) {
-		a, b := simulate(t, seed).trace, simulate(t, seed).trace
-		if slices.Equal(a, b) {
-			continue
-		}
-		i := 0
-		for i < min(len(a), len(b)) && a[i] == b[i] {
-			i++
-		}
-		t.Errorf("seed %d: traces of %d and %d steps part at %d: %v and %v", seed, len(a), len(b), i, a[i:min(i+3, len(a))], b[i:min(i+3, len(b))])
-	}
 }

@@ -62,7 +62,10 @@ var troubles = []trouble{
 	{"spin", 0.2, func(s *simulation, tid int) { s.m.Spin(tid) }},
 
 	// Other tools.
-	{"tool", 0.1, func(s *simulation, tid int) { s.foreign = append(s.foreign, s.m.TraceBy(tid, "strace")) }},
+	{"tool", 0.1, func(s *simulation, tid int) {
+		s.foreign = append(s.foreign, s.m.TraceBy(tid, "strace"))
+		s.early.Store(false)
+	}},
 	{"tool-ends", 0.1, func(s *simulation, _ int) { s.endTools(1) }},
 }
 

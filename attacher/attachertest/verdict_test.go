@@ -3,6 +3,7 @@ package attachertest_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,21 @@ func (s *simulation) judge(err error, when string) {
 		return
 	}
 	s.fail("%s: %v", when, err)
+}
+
+// leaderLast looks at the moment when the leader is about to be seized: from
+// then on a signal to the process that it ignores wakes somebody. Where threads
+// were born or died it may come earlier.
+func (s *simulation) leaderLast() {
+	tids := s.m.Threads()
+	if !s.early.CompareAndSwap(true, false) || s.killed.Load() || !slices.Equal(tids, s.before) {
+		return
+	}
+	for _, tid := range tids {
+		if tid != 100 && s.m.State(tid) != 'Z' && s.m.TracerOf(tid) == 0 && !s.plan.refused[tid] {
+			s.fail("the leader is seized before thread %d", tid)
+		}
+	}
 }
 
 // resting is for how long the program has had nothing to do but to close.
@@ -64,7 +80,7 @@ func (h *host) finishNow() {
 // rested looks at a session that has had its time: each thread is traced, the
 // records are right, nobody stands still.
 func (s *simulation) rested(h *host) {
-	if s.killed || h.isClosing() {
+	if s.killed.Load() || h.isClosing() {
 		return
 	}
 	session := h.attached()
@@ -106,7 +122,7 @@ func (s *simulation) verdict(h *host) {
 	h.mu.Lock()
 	session, err, closeErr := h.session, h.err, h.closeErr
 	h.mu.Unlock()
-	if s.killed {
+	if s.killed.Load() {
 		return
 	}
 	if err != nil {
