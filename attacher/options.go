@@ -58,9 +58,6 @@ type Options struct {
 	// Settle is how long a newborn lives before it is seized, DefaultSettle
 	// when 0; negative: at once.
 	Settle time.Duration
-	// Stops are the events that tracees stop for: EventExit; an exec always
-	// stops. It is fixed for the session.
-	Stops EventMask
 	// Share is how many tracees a tracer thread is given, DefaultShare when 0.
 	// Each report costs it 25 ns a tracee, beside 9 µs of its own. With
 	// FollowClone births may bring it to twice as many.

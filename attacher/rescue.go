@@ -12,6 +12,10 @@ import (
 // that sleeps there can't reap those of its tracees that the exec has killed:
 // it waits for the exec, and the exec for it. So somebody who seizes nobody
 // watches over those who do, and reaps for one that does not come out.
+//
+// That is all that can be done for another tracer's tracee. So no tracee is
+// seized with PTRACE_O_TRACEEXIT: those that the exec kills would stop on their
+// way out, and only their own tracer could let them go on.
 
 // stuckAfter is how long a SEIZE lasts before its tracer is helped.
 const stuckAfter = 5 * time.Millisecond

@@ -97,9 +97,6 @@ func Attach(ctx context.Context, pid int, o *Options) (*Session, error) {
 	if options.Follow == FollowClone {
 		s.seizeFor |= sys.OptionTraceClone
 	}
-	if options.Stops&EventExit != 0 {
-		s.seizeFor |= sys.OptionTraceExit
-	}
 	if err := s.attach(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -163,7 +163,7 @@ func TestInterruptAfterListen(t *testing.T) {
 }
 
 // Threads that are held in a group-stop are killed at the moment that they are
-// to listen again: they are in their exit stops now.
+// to listen again.
 func TestResumeOfTheKilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := attachertest.New(100, 3)
@@ -174,7 +174,7 @@ func TestResumeOfTheKilled(t *testing.T) {
 			return nil
 		}
 		a := always(attacher.Hold)
-		s := session(t, m, attacher.Options{Stops: attacher.EventExit}, a)
+		s := session(t, m, attacher.Options{}, a)
 		m.Kill(100, syscall.SIGSTOP)
 		synctest.Wait()
 		a.Store(int32(attacher.Pass))

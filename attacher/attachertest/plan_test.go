@@ -118,7 +118,6 @@ func drawVisit(rng *rand.Rand) visit {
 		options: attacher.Options{
 			Follow:         one(rng, followModes...),
 			Settle:         one(rng, 0, -1, time.Millisecond, 30*time.Millisecond),
-			Stops:          one(rng, 0, 0, attacher.EventExit),
 			Share:          one(rng, 2, 3, 5, 8, 500),
 			KeepChildStops: true,
 		},
@@ -141,10 +140,7 @@ func drawVisit(rng *rand.Rand) visit {
 	v.troubles = drawTroubles(rng)
 	for _, t := range v.troubles {
 		if strings.HasPrefix(t.name, "exec") {
-			// An exec waits for the end of all calls; and for the threads that
-			// it kills to go on from their exit stops, so that nobody helps a
-			// tracer then that is inside a SEIZE.
-			v.slow, v.options.Stops = false, 0
+			v.slow = false // an exec waits for the end of all calls
 		}
 	}
 	v.closeAt = some(rng, 0.2, 600)
