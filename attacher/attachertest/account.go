@@ -20,6 +20,9 @@ type Account struct {
 	// own next look, or the thread was none of its tracees, but was woken in
 	// the place of one (kernel/signal.c, complete_signal).
 	EINTR, Undue, Early, Unavoidable int
+	// Mended are the calls that were made to begin anew although job control
+	// has interrupted them, as it would have in an untraced process.
+	Mended int
 	// Handled are the signals that handlers ran for, in order.
 	Handled []Delivery
 	// Lost are those that the process never got, although it would have done
@@ -159,6 +162,9 @@ func (m *Machine) check() error {
 	}
 	if a.Undue > 0 {
 		errs = append(errs, fmt.Errorf("%d calls failed with EINTR that would not have in an untraced process", a.Undue))
+	}
+	if a.Mended > 0 {
+		errs = append(errs, fmt.Errorf("%d calls were mended that job control has interrupted", a.Mended))
 	}
 	if a.Early > 0 {
 		errs = append(errs, fmt.Errorf("%d calls returned early", a.Early))

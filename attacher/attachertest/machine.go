@@ -2,6 +2,7 @@ package attachertest
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -43,6 +44,7 @@ type Machine struct {
 	tasks   map[int]*task
 	tracers map[int]*tracer
 	runq    []*task
+	leaving []*tracer
 	account Account
 	sent    int // signals so far
 	memory  []segment
@@ -148,12 +150,16 @@ func (m *Machine) runNext(i int) {
 	t.run()
 }
 
-// Runnable lists the threads that have something to do, with Manual.
+// Runnable lists the threads that have something to do, with Manual; those of
+// tracers that are about to end are among them.
 func (m *Machine) Runnable() []int {
 	defer m.lock()()
 	tids := make([]int, 0, len(m.runq))
 	for _, t := range m.runq {
 		tids = append(tids, t.tid)
+	}
+	for _, tr := range m.leaving {
+		tids = append(tids, tr.id)
 	}
 	return tids
 }
@@ -165,6 +171,13 @@ func (m *Machine) Run(tid int) bool {
 	for i, t := range m.runq {
 		if t.tid == tid {
 			m.runNext(i)
+			return true
+		}
+	}
+	for i, tr := range m.leaving {
+		if tr.id == tid {
+			m.leaving = slices.Delete(m.leaving, i, i+1)
+			tr.end()
 			return true
 		}
 	}

@@ -37,6 +37,7 @@ func TestManual(t *testing.T) {
 	// A tracer's end before the stop: the thread was woken for nothing.
 	must(t, k.Interrupt(101))
 	k.Exit()
+	m.Run(k.ID())
 	m.Run(101)
 	complains(t, m.Quiet(), "EINTR")
 }

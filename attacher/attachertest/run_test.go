@@ -27,7 +27,7 @@ type simulation struct {
 	failing sync.Mutex
 	faults  *rand.Rand
 	failure string
-	broken  bool // a tracer has panicked, or was killed
+	broken  bool // a tracer was, or couldn't know what to do
 	left    int  // EINTRs that were left, as the reports say
 }
 
@@ -90,6 +90,7 @@ func (s *simulation) call(op string, tid int) error {
 		}
 	case "list", "status", "facts", "lastpid", "threads", "select":
 		if s.breaks(s.plan.broken) {
+			s.noteBroken() // who can't read what a signal does has to guess
 			return errBroken
 		}
 	case "timeout", "memory":
@@ -266,8 +267,8 @@ func (s *simulation) failed() bool {
 	return s.failure != ""
 }
 
-// noteBroken says that a tracer is about to panic: it leaves threads that it
-// has woken to themselves.
+// noteBroken says that a tracer panics, is killed, or can't know what to do: it
+// leaves threads that it has woken to themselves.
 func (s *simulation) noteBroken() {
 	s.failing.Lock()
 	defer s.failing.Unlock()

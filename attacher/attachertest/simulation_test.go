@@ -96,13 +96,11 @@ func runSeeds(t *testing.T, seeds []uint64) {
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
-	var at atomic.Uint64
-	at.Store(seeds[0])
-	go watch(&at)
-	defer at.Store(0)
+	over := make(chan struct{})
+	defer close(over)
+	go watch(over)
 	failures := 0
 	for _, seed := range seeds {
-		at.Store(seed)
 		s := simulate(t, seed)
 		if s.failure == "" {
 			continue
@@ -114,24 +112,36 @@ func runSeeds(t *testing.T, seeds []uint64) {
 	}
 }
 
-// watch ends a process whose seed never gives the turn back.
-func watch(at *atomic.Uint64) {
-	for {
-		seed := at.Load()
-		if seed == 0 {
+// running is the run that is on.
+var running atomic.Pointer[simulation]
+
+// watch ends a process whose run never gives the turn back to its scheduler.
+func watch(over <-chan struct{}) {
+	for last := (*simulation)(nil); ; {
+		select {
+		case <-over:
 			return
+		case <-time.After(30 * time.Second):
 		}
-		time.Sleep(30 * time.Second)
-		if at.Load() == seed {
-			panic(fmt.Sprintf("seed %d does not return to its scheduler", seed))
+		s := running.Load()
+		if s != nil && s == last {
+			s.fail("it does not return")
+			panic(fmt.Sprintf("seed %d: %s", s.seed, s.failure))
 		}
+		last = s
 	}
 }
 
 // simulate is one run.
 func simulate(t *testing.T, seed uint64) (s *simulation) {
+	defer func() {
+		if p := recover(); p != nil { // of synctest: somebody never ends
+			t.Fatalf("seed %d: %v: %s", seed, p, s.failure)
+		}
+	}()
 	synctest.Test(t, func(t *testing.T) {
 		s = newSimulation(seed)
+		running.Store(s)
 		s.run()
 		s.openGate()
 	})

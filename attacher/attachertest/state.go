@@ -97,8 +97,18 @@ func (tr *tracer) setResult(op string, tid int, v int64) error {
 	if t.regs.Result != v && t.stop.event != eventExit && (t.regs.Nr < 0 || !t.fromCall || t.handler != nil) {
 		tr.m.account.broken(t, "a register was changed that is not a call's result")
 	}
+	if t.regs.Result == eintr && v != eintr && t.byJobControl() {
+		tr.m.account.Mended++
+	}
 	t.regs.Result = v
 	return nil
+}
+
+// byJobControl says whether the call would have failed untraced, too: the thread
+// is in a group-stop, or about to be.
+func (t *task) byJobControl() bool {
+	s := t.stop
+	return s.group || s.kind == stopSignal && stops(s.signal.no) && t.g.action[s.signal.no] == Default
 }
 
 func (tr *tracer) Frame(tid int) (attacher.Frame, error) {

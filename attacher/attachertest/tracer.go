@@ -253,6 +253,10 @@ func (tr *tracer) Exit() {
 		tr.m.mu.Lock() // a thread that ends can't be refused
 	}
 	defer tr.m.unlock()
+	if tr.m.Manual {
+		tr.m.leaving = append(tr.m.leaving, tr) // the thread goes on to its end: see Run
+		return
+	}
 	tr.end()
 }
 

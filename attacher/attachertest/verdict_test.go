@@ -23,7 +23,7 @@ func (s *simulation) check() {
 // their calls; and an EINTR that the report owns up to is no surprise.
 func (s *simulation) judge(err error, when string) {
 	a := s.m.Account()
-	lenient := s.isBroken() || a.Undue <= s.left
+	lenient := s.isBroken() || a.Undue <= s.left && a.Mended == 0
 	if lenient && len(a.Violations)+len(a.Lost) == 0 && !strings.Contains(err.Error(), "thread ") && !strings.Contains(err.Error(), "process ") {
 		return
 	}
