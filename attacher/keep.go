@@ -27,35 +27,13 @@ const (
 // keep follows the target until ctx ends: it looks for births when the session
 // follows them, and for the target's end.
 func (s *Session) keep(ctx context.Context, sc *scanner) {
-	timer := time.NewTimer(time.Hour)
+	timer := time.NewTimer(0)
 	defer timer.Stop()
-	wait := func(d time.Duration) {
-		if timer.Stop(); d > 0 {
-			timer.Reset(d)
-		}
-	}
-	wait(sc.next())
+	// What there is to do goes by the time and by what is there, never by
+	// which of several wake-ups it was.
+	due := sc.due()
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.probe:
-			if tids := s.takeStrays(); len(tids) > 0 && ctx.Err() == nil {
-				sc.rehouse(ctx, tids)
-				wait(sc.next())
-			}
-		case <-timer.C:
-			if ctx.Err() != nil {
-				return
-			}
-			if s.options.Follow != FollowNone {
-				sc.follow(ctx)
-			}
-			wait(sc.next())
-		}
-		if ctx.Err() != nil {
-			return
-		}
+		wake := due
 		if s.set.Counts().Live() == 0 {
 			if s.targetEnded() {
 				close(s.ended)
@@ -64,24 +42,53 @@ func (s *Session) keep(ctx context.Context, sc *scanner) {
 			}
 			// Somebody lives on who isn't ours, perhaps under another number.
 			s.ledger.unconverge()
-			timer.Reset(scanEvery)
+			if wake = s.now().Add(scanEvery); !due.IsZero() {
+				due = wake
+			}
+		}
+		if timer.Stop(); !wake.IsZero() {
+			timer.Reset(wake.Sub(s.now()))
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.probe:
+		case <-timer.C:
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if tids := s.takeStrays(); len(tids) > 0 {
+			sc.rehouse(ctx, tids)
+			due = sooner(due, sc.due())
+		}
+		if !due.IsZero() && !s.now().Before(due) {
+			sc.follow(ctx)
+			due = sc.due()
 		}
 	}
 }
 
-// next is when to look again, 0 for never.
-func (sc *scanner) next() time.Duration {
+// sooner is the earlier of two times, of which the zero time is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// due is when to look for births again, the zero time for never.
+func (sc *scanner) due() time.Time {
 	d := scanEvery
 	switch {
 	case sc.s.options.Follow == FollowNone:
-		return 0
+		return time.Time{}
 	case sc.s.options.Follow == FollowClone && sc.s.ledger.isConverged():
 		d = cloneEvery
 	}
 	if len(sc.seen) > 0 {
 		d = max(sc.s.options.Settle, time.Millisecond)
 	}
-	return max(d, scanShare*sc.pace.expect(len(sc.listed)))
+	return sc.s.now().Add(max(d, scanShare*sc.pace.expect(len(sc.listed))))
 }
 
 // pace is how long the listings of late took, for each thread. The quickest of
