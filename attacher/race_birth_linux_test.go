@@ -2,9 +2,11 @@ package attacher_test
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"massattach/attacher"
 	"massattach/attacher/attachertest"
@@ -51,6 +53,33 @@ func pump(m *attachertest.Machine) {
 	}
 }
 
+// quietManual is quiet for a machine whose threads, and those of the tracers,
+// run only when they are let.
+func quietManual(t *testing.T, m *attachertest.Machine, s *attacher.Session) attacher.Report {
+	t.Helper()
+	done := make(chan struct{})
+	var pumping sync.WaitGroup
+	pumping.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				pump(m)
+				time.Sleep(time.Millisecond)
+			}
+		}
+	})
+	r := detach(t, s)
+	close(done)
+	pumping.Wait()
+	pump(m)
+	if err := m.Quiet(); err != nil {
+		t.Error(err)
+	}
+	return r
+}
+
 // The creator's stop comes first, or the newborn's (case 46), or the newborn
 // is all that is left.
 func TestRaceBirthOrder(t *testing.T) {
@@ -72,7 +101,7 @@ func TestRaceBirthOrder(t *testing.T) {
 			return m.State(born) == 'S' && m.TracerOf(born) != 0
 		})
 		eventually(t, "all rest", func() bool { pump(m); return len(m.Runnable()) == 0 })
-		r := quiet(t, m, s)
+		r := quietManual(t, m, s)
 		if r.Threads.Born != 1 || r.Threads.Found != 3 || r.Threads.Attached != 3 {
 			t.Errorf("%s: %+v", order, r.Threads)
 		}
@@ -168,5 +197,5 @@ func TestRaceBornStopped(t *testing.T) {
 		pump(m)
 		return m.State(born) == 'S' && m.State(101) == 'S'
 	})
-	quiet(t, m, s)
+	quietManual(t, m, s)
 }
