@@ -38,11 +38,12 @@ type visit struct {
 	troubles []trouble
 	often    float64 // how likely one comes with a step
 	budget   int
-	closeAt  int  // the step at which it is closed, 0: when all is calm
-	cancelAt int  // the attach is given up, 0: never
-	killAt   int  // the tool is killed, 0: never
-	leave    bool // the process stays stopped, if it is
-	slow     bool // calls in D state take until after the session
+	closeAt  int           // the step at which it is closed, 0: when all is calm
+	cancelAt int           // the attach is given up, 0: never
+	killAt   int           // the tool is killed, 0: never
+	leave    bool          // the process stays stopped, if it is
+	slow     bool          // calls in D state take until after the session
+	rest     time.Duration // until what has happened last must have been noticed
 }
 
 var followModes = []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowNone}
@@ -138,7 +139,12 @@ func drawVisit(rng *rand.Rand) visit {
 		v.acts = drawActs(rng, v)
 	}
 	v.troubles = drawTroubles(rng)
+	v.rest = 3 * time.Second
 	for _, t := range v.troubles {
+		if t.name == "stranger" {
+			// It sets back the number that was given out last.
+			v.rest = 12 * time.Second
+		}
 		if strings.HasPrefix(t.name, "exec") {
 			v.slow = false // an exec waits for the end of all calls
 		}

@@ -36,8 +36,7 @@ type simulation struct {
 const (
 	maxSteps = 200_000
 	maxCalm  = 40_000
-	restless = 30 * time.Second
-	rest     = 3 * time.Second
+	restless = 60 * time.Second
 )
 
 func newSimulation(seed uint64) *simulation {
@@ -205,7 +204,7 @@ func (s *simulation) idle(c *course) {
 	if !c.v.slow || c.h.attached() == nil {
 		s.endDisk()
 	}
-	if c.h.resting() > rest {
+	if c.h.resting() > c.v.rest {
 		s.rested(c.h)
 		c.h.finishNow()
 	}

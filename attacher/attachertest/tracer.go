@@ -147,6 +147,9 @@ func (tr *tracer) Seize(tid int, options int) error {
 		m.account.violation("tracer %d: seize with options %#x", tr.id, options)
 	}
 	tr.sleep(tid, func() bool { return t.g.guard == nil || tr.ended })
+	if t.tid != tid {
+		tr.loses(tid) // it was in exec itself
+	}
 	switch {
 	case tr.ended:
 		return syscall.ESRCH
