@@ -56,17 +56,17 @@ func TestExecDuringSeizeOfNewborn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := attachertest.New(100, 6)
-				born := 0
+				var born aTID
 				m.Before = func(op string, tid int) error {
 					switch {
-					case op == "seize" && tid == born && by == 0:
-						m.Exec(born)
-					case op == "seize" && tid == born:
+					case op == "seize" && tid == born.get() && by == 0:
+						m.Exec(born.get())
+					case op == "seize" && tid == born.get():
 						m.Exec(by)
 					}
 					return nil
 				}
-				time.AfterFunc(100*time.Millisecond, func() { born = m.Spawn(0) })
+				time.AfterFunc(100*time.Millisecond, func() { born.set(m.Spawn(0)) })
 				execDuring(t, m, attacher.FollowScan)
 			})
 		})

@@ -79,10 +79,10 @@ func TestSeizedInItsOwnExec(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := attachertest.New(100, 6)
-				born := 0
-				atFirst(m, "seize", func() int { return born }, func() { m.Exec(born) })
+				var born aTID
+				atFirst(m, "seize", func() int { return born.get() }, func() { m.Exec(born.get()) })
 				s := session(t, m, attacher.Options{}, nil)
-				born = m.Spawn(0)
+				born.set(m.Spawn(0))
 				time.Sleep(time.Second)
 				if signals {
 					m.Signal(100, syscall.SIGWINCH)
@@ -99,18 +99,18 @@ func TestSeizedInItsOwnExec(t *testing.T) {
 func TestSeizedInItsOwnExecAsTheRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := attachertest.New(100, 6)
-		born := 0
+		var born aTID
 		m.Before = func(op string, tid int) error {
 			switch {
-			case op == "seize" && tid == 100 && born == 0:
+			case op == "seize" && tid == 100 && born.get() == 0:
 				return syscall.EPERM
-			case op == "seize" && tid == born:
-				m.Exec(born)
+			case op == "seize" && tid == born.get():
+				m.Exec(born.get())
 			}
 			return nil
 		}
 		s := session(t, m, attacher.Options{}, nil)
-		born = m.Spawn(0)
+		born.set(m.Spawn(0))
 		time.Sleep(time.Second)
 		m.Signal(100, syscall.SIGWINCH)
 		time.Sleep(time.Second)
@@ -157,12 +157,12 @@ func TestExecDuringSeizeKillsNewborn(t *testing.T) {
 func TestExecDuringFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := attachertest.New(100, 6)
-		born := 0
+		var born aTID
 		m.Before = func(op string, tid int) error {
 			switch {
 			case op == "seize" && tid == 101:
 				return syscall.EPERM
-			case op == "seize" && tid == born:
+			case op == "seize" && tid == born.get():
 				m.Exec(101)
 				time.Sleep(10 * time.Millisecond) // the others are reaped
 			}
@@ -173,7 +173,7 @@ func TestExecDuringFollow(t *testing.T) {
 		time.Sleep(time.Second)
 		m.Exit(first, 0)
 		time.Sleep(time.Second)
-		born = m.Spawn(0)
+		born.set(m.Spawn(0))
 		time.Sleep(time.Second)
 		believed(t, m, s, 100)
 		over(t, m, s)

@@ -281,22 +281,29 @@ func TestInterruptOfTheKilled(t *testing.T) {
 	})
 }
 
+// aTID is a number that a test tells its hooks.
+type aTID struct{ v atomic.Int64 }
+
+func (a *aTID) set(tid int) { a.v.Store(int64(tid)) }
+func (a *aTID) get() int    { return int(a.v.Load()) }
+
 // The list can't be read at the moment that somebody was born.
 func TestListFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := attachertest.New(100, 3)
-		born := 0
+		var born aTID
+		failed := false
 		m.Before = func(op string, _ int) error {
-			if op == "list" && born > 0 {
-				m.Before = nil
+			if op == "list" && born.get() > 0 && !failed {
+				failed = true
 				return syscall.EMFILE
 			}
 			return nil
 		}
 		s := session(t, m, attacher.Options{}, nil)
-		born = m.Spawn(0)
+		born.set(m.Spawn(0))
 		time.Sleep(time.Second)
-		if m.TracerOf(born) == 0 {
+		if m.TracerOf(born.get()) == 0 {
 			t.Error("it was never found")
 		}
 		over(t, m, s)
