@@ -35,6 +35,7 @@ type host struct {
 	session  *attacher.Session
 	err      error // of the attach
 	closing  bool
+	since    time.Time // of the close
 	gone     bool  // the target had ended before the close
 	closeErr error // of it
 }
@@ -123,6 +124,9 @@ func (h *host) close() {
 	h.mu.Lock()
 	s, first := h.session, !h.closing
 	h.closing = true
+	if h.since.IsZero() {
+		h.since = time.Now()
+	}
 	h.mu.Unlock()
 	switch {
 	case s == nil:
@@ -136,6 +140,16 @@ func (h *host) close() {
 		// work.
 		<-h.closed
 	}
+}
+
+// closesFor is how long the close has lasted.
+func (h *host) closesFor() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.since.IsZero() {
+		return 0
+	}
+	return time.Since(h.since)
 }
 
 func (h *host) isClosing() bool {

@@ -36,6 +36,7 @@ type simulation struct {
 const (
 	maxSteps = 200_000
 	maxCalm  = 40_000
+	patience = 45 * time.Millisecond // of a tracer that is to end, with threads that have not stopped yet
 	restless = 60 * time.Second
 )
 
@@ -140,8 +141,10 @@ func (s *simulation) visit(v *visit) {
 	s.before = s.m.Threads()
 	c := &course{v: v, h: newHost(s, v), begin: s.steps, budget: v.budget}
 	if s.jump > time.Millisecond {
-		// Tracers may lose their patience with threads that are so slow.
+		// Tracers may lose their patience with threads that are so slow, and
+		// a list that takes so long is read less often.
 		s.noteBroken()
+		v.rest = 12 * time.Second
 	}
 	go c.h.run()
 	for s.settle(); !s.failed(); s.settle() {
@@ -150,6 +153,9 @@ func (s *simulation) visit(v *visit) {
 			s.verdict(c.h)
 			return
 		default:
+		}
+		if c.h.closesFor() > patience {
+			s.noteBroken()
 		}
 		s.check()
 		s.disturb(c)
