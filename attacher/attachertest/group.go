@@ -116,7 +116,7 @@ func (m *Machine) ParentWait() error {
 	}
 	if l.tracer != nil && l.tracer.foreign == "" && g.parent.Ours {
 		if ws, ok := l.report(true); ok && ws.Code == sys.CodeTrapped {
-			l.stop.stolen = true
+			l.stop.stolen, l.seen = true, false
 		}
 		return nil
 	}

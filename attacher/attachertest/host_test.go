@@ -36,8 +36,8 @@ type host struct {
 	err      error // of the attach
 	closing  bool
 	since    time.Time // of the close
-	gone     bool  // the target had ended before the close
-	closeErr error // of it
+	gone     bool      // the target had ended before the close
+	closeErr error     // of it
 }
 
 func newHost(s *simulation, v *visit) *host {
@@ -142,10 +142,14 @@ func (h *host) close() {
 	}
 }
 
-// closesFor is how long the close has lasted.
+// closesFor is how long the close has lasted, or that of an attach that was
+// given up.
 func (h *host) closesFor() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.since.IsZero() && h.ctx.Err() != nil {
+		h.since = time.Now()
+	}
 	if h.since.IsZero() {
 		return 0
 	}

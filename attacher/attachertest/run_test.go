@@ -36,7 +36,7 @@ type simulation struct {
 const (
 	maxSteps = 200_000
 	maxCalm  = 40_000
-	patience = 45 * time.Millisecond // of a tracer that is to end, with threads that have not stopped yet
+	patience = 4 * time.Millisecond // of a tracer that is to end, with signals that come without end
 	restless = 60 * time.Second
 )
 
