@@ -1,0 +1,21 @@
+//go:build !linux || !(amd64 || arm64)
+
+package bpf
+
+import (
+	"errors"
+	"time"
+)
+
+// Births is for Linux only.
+type Births struct{}
+
+func OpenBirths(int) (*Births, error) { return nil, errors.ErrUnsupported }
+
+func BirthsSupported() error { return errors.ErrUnsupported }
+
+func (*Births) Close() error               { return nil }
+func (*Births) Wait() error                { return errors.ErrUnsupported }
+func (*Births) Hear(time.Duration, *Heard) {}
+func (*Births) Pending(int) bool           { return false }
+func (*Births) Alive() int                 { return 0 }

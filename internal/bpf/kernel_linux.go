@@ -1,0 +1,40 @@
+//go:build linux && (amd64 || arm64)
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// explain says what op lacks. The errors of the library go on for pages about
+// the verifier; that is left to who unwraps it.
+func explain(op string, err error) error {
+	reason := ""
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		reason = "it takes CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN) in the initial user namespace"
+	case !hasBTF():
+		reason = "the kernel does not describe itself: no " + btfPath + " (CONFIG_DEBUG_INFO_BTF)"
+	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, ebpf.ErrKeyNotExist):
+		reason = "this kernel is too old, or built without it"
+	default:
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	return &MissingError{Op: op, Reason: reason, Err: err}
+}
+
+// kernelTypes is the kernel's BTF, which is parsed once a process.
+var kernelTypes = btf.NewCache()
+
+const btfPath = "/sys/kernel/btf/vmlinux"
+
+func hasBTF() bool {
+	_, err := os.Stat(btfPath)
+	return err == nil
+}
