@@ -115,7 +115,8 @@ func TestBirthsAccount(t *testing.T) {
 				Rate: 100, Life: 300 * time.Millisecond, Check: 250 * time.Millisecond}})
 			s := attach(t, p.PID(), &attacher.Options{Follow: follow})
 			before := account(t, p).Births
-			there := s.Report().Threads.Attached
+			start := s.Report().Threads
+			there := start.Attached - start.Born
 			eventually(t, "some births", func() bool { return account(t, p).Births.Checked >= before.Checked+100 })
 			after := account(t, p).Births
 			endsByItself(t, p, s)

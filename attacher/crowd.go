@@ -38,7 +38,7 @@ func Hurry() {
 	defer self.Close()
 	tids, _ := self.AppendTIDs(nil)
 	for _, tid := range tids {
-		_ = sys.RaisePriority(tid) // who may not goes on as he is
+		sys.RaisePriority(tid)
 	}
 }
 

@@ -18,10 +18,13 @@ const (
 	// listEvery is how long nothing is listed at the most: the number that was
 	// given out last can be set back (CRIU does), and come again.
 	listEvery = 10 * time.Second
-	// cloneEvery is how long it waits when births come by themselves: all but
-	// those of a thread that is nobody's, see adopt, or that a CLONE_UNTRACED
-	// keeps from it.
-	cloneEvery = time.Second
+	// heardEvery is how long it waits when births come by themselves. With
+	// FollowClone these are all but those of a thread that is nobody's, see
+	// adopt, or that a CLONE_UNTRACED keeps from it.
+	heardEvery = time.Second
+	// eventEvery is how long nothing is listed when the kernel tells of every
+	// birth, and of what else is a reason to.
+	eventEvery = 30 * time.Second
 )
 
 // keep follows the target until ctx ends: it looks for births when the session
@@ -60,6 +63,8 @@ func (s *Session) keep(ctx context.Context, sc *scanner) {
 		if tids := s.takeStrays(); len(tids) > 0 {
 			sc.rehouse(ctx, tids)
 			due = sooner(due, sc.due())
+		} else if !s.ledger.isConverged() {
+			due = sooner(due, sc.due())
 		}
 		if !due.IsZero() && !s.now().Before(due) {
 			sc.follow(ctx)
@@ -79,11 +84,11 @@ func sooner(a, b time.Time) time.Time {
 // due is when to look for births again, the zero time for never.
 func (sc *scanner) due() time.Time {
 	d := scanEvery
-	switch {
-	case sc.s.options.Follow == FollowNone:
+	switch follow := sc.s.follow(); {
+	case follow == FollowNone:
 		return time.Time{}
-	case sc.s.options.Follow == FollowClone && sc.s.ledger.isConverged():
-		d = cloneEvery
+	case follow != FollowScan && sc.s.ledger.isConverged():
+		d = heardEvery
 	}
 	if len(sc.seen) > 0 {
 		d = max(sc.s.options.Settle, time.Millisecond)
@@ -114,8 +119,8 @@ func (p *pace) expect(threads int) time.Duration {
 	return best * time.Duration(threads)
 }
 
-// follow looks for births. As long as no number has been given to anybody on
-// the machine there were none, and nothing is listed.
+// follow looks for births. Nothing is listed as long as there can be none that
+// is unknown.
 func (sc *scanner) follow(ctx context.Context) {
 	if !sc.s.options.KeepChildStops {
 		_ = sys.QuietChildren() // a signal.Notify may have undone it
@@ -123,7 +128,7 @@ func (sc *scanner) follow(ctx context.Context) {
 	sc.s.lookAround()
 	doubts, begin := sc.s.ledger.pass(), sc.s.now()
 	last, err := sc.s.options.Proc.LastPID()
-	if err == nil && last == sc.last && len(sc.seen) == 0 && sc.s.ledger.isConverged() && begin.Sub(sc.when) < listEvery {
+	if sc.nothingNew(begin, err == nil && last == sc.last) {
 		return
 	}
 	sc.listed = sc.listed[:0]
@@ -137,11 +142,11 @@ func (sc *scanner) follow(ctx context.Context) {
 	}
 	sc.last, sc.when = last, begin // not before: who could not be listed must be
 	sc.scanned(time.Since(begin))
-	sc.fresh = sc.s.set.Fresh(sc.listed, sc.fresh[:0])
+	sc.fresh = sc.unknown(sc.listed, sc.fresh[:0])
 	ripe := sc.ripe(begin)
 	withdrawn := sc.s.stats.withdrawn.Load()
-	sc.seat(ctx, ripe, true, nil)
-	if sc.settleOrders(ctx) == nil {
+	sc.seat(ctx, batch{tids: ripe, born: true}, nil)
+	if sc.settle(ctx) == nil {
 		clean := len(ripe) == int(sc.s.stats.withdrawn.Load()-withdrawn)
 		if !clean && len(sc.seen) == 0 {
 			clean, _ = sc.complete() // they were the last
@@ -151,11 +156,21 @@ func (sc *scanner) follow(ctx context.Context) {
 	sc.strangers(ctx)
 }
 
+// nothingNew says whether there can be nobody who is unknown. none: no number
+// has been given to anybody on the machine since the last listing.
+func (sc *scanner) nothingNew(now time.Time, none bool) bool {
+	if len(sc.seen) > 0 || !sc.s.ledger.isConverged() {
+		return false
+	}
+	age := now.Sub(sc.when)
+	return none && age < listEvery || sc.s.follow() == FollowEvent && age < eventEvery
+}
+
 // rehouse gives threads that a full tracer has put down to others. What they
 // gave birth to in between is nobody's: the next look at the list finds it.
 func (sc *scanner) rehouse(ctx context.Context, tids []int) {
-	sc.seat(ctx, sc.s.set.Fresh(tids, nil), true, nil)
-	if sc.settleOrders(ctx) == nil {
+	sc.seat(ctx, batch{tids: sc.s.set.Fresh(tids, nil), born: true}, nil)
+	if sc.settle(ctx) == nil {
 		sc.s.ledger.unconverge()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"massattach/internal/bpf"
 	"massattach/internal/sys"
 )
 
@@ -21,6 +22,13 @@ type Kernel interface {
 	// its tracer's, for a tracer that is inside a SEIZE and can't come. It
 	// never sleeps. TID 0: it has not exited. ECHILD: it is nobody's tracee.
 	ReapExit(tid int) (WaitStatus, error)
+	// Births begins to hear of the births of threads of the process pid: of
+	// all that happen after it has returned. An error says why that can't be
+	// done here. It may take 0.1 s.
+	Births(pid int) (Births, error)
+	// Urgent locks the calling goroutine to its OS thread and gives that a
+	// high priority, if it may; done takes both back.
+	Urgent() (done func())
 	// Nap sleeps for d, also when that is less than Go's timers can do: when
 	// nobody else runs they are a millisecond.
 	Nap(d time.Duration)
@@ -100,6 +108,29 @@ type Tracer interface {
 	// Exit is the tracer's last call before its thread ends.
 	Exit()
 }
+
+// Births is a log of the births of a process's threads, which the kernel
+// writes and one goroutine reads by Hear and Wait. The other methods are for
+// any.
+type Births interface {
+	// Hear takes out of the log who was born age ago or earlier. The slice in
+	// h is used again.
+	Hear(age time.Duration, h *Heard)
+	// Wait sleeps until there is something to hear, if everything was heard;
+	// it may wake for nothing. After Close it answers an error.
+	Wait() error
+	// Pending says whether tid is in the log, alive, and not taken out yet.
+	Pending(tid int) bool
+	// Alive is how many of them there are.
+	Alive() int
+	Close() error
+}
+
+// The log's entries, and what a look at it finds, as package bpf has them.
+type (
+	Birth = bpf.Birth
+	Heard = bpf.Heard
+)
 
 // The kernel's structures, as package sys has them.
 type (

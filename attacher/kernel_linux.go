@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"massattach/internal/bpf"
 	"massattach/internal/sys"
 )
 
@@ -38,6 +39,23 @@ func (linux) Tracer() (Tracer, error) {
 }
 
 func (linux) ReapExit(tid int) (WaitStatus, error) { return sys.ReapExit(tid) }
+
+func (linux) Births(pid int) (Births, error) {
+	b, err := bpf.OpenBirths(pid)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func (linux) Urgent() (done func()) {
+	runtime.LockOSThread()
+	restore := sys.RaisePriority(sys.Gettid())
+	return func() {
+		restore()
+		runtime.UnlockOSThread()
+	}
+}
 
 func (linux) Nap(d time.Duration) { sys.Nap(d) }
 
@@ -76,7 +94,7 @@ func (t linuxTracer) Ring() error { return sys.Kill(int(t), bellSignal) }
 // Hurry raises the thread's nice value, and no more: a real-time policy would
 // starve the tracees. Where it may not (CAP_SYS_NICE, RLIMIT_NICE) nothing is
 // lost but time.
-func (t linuxTracer) Hurry() { _ = sys.RaisePriority(int(t)) }
+func (t linuxTracer) Hurry() { sys.RaisePriority(int(t)) }
 
 // Ended asks for the thread by its id. The id goes when the kernel releases
 // the thread (kernel/exit.c, release_task), and that is after exit_ptrace has

@@ -17,4 +17,6 @@ type linux struct{}
 
 func (linux) Tracer() (Tracer, error)          { return nil, errors.ErrUnsupported }
 func (linux) ReapExit(int) (WaitStatus, error) { return WaitStatus{}, errors.ErrUnsupported }
+func (linux) Births(int) (Births, error)       { return nil, errors.ErrUnsupported }
+func (linux) Urgent() (done func())            { return func() {} }
 func (linux) Nap(d time.Duration)              { sys.Nap(d) }

@@ -74,7 +74,7 @@ func size(small, full int) int {
 }
 
 // following are the modes in which threads to come are attached to, too.
-var following = []attacher.Follow{attacher.FollowScan, attacher.FollowClone}
+var following = []attacher.Follow{attacher.FollowEvent, attacher.FollowScan, attacher.FollowClone}
 
 // start runs a target until the test ends.
 func start(t testing.TB, s target.Spec) *target.Target {

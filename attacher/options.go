@@ -10,9 +10,16 @@ import (
 type Follow uint8
 
 const (
+	// FollowEvent hears of births from the kernel (by BPF programs on
+	// sched_process_fork and sched_process_exit), and seizes a newborn when it
+	// has lived for Settle. Nothing is stopped, and one that ends before costs
+	// next to nothing. It takes Linux 5.12 with BTF, and CAP_BPF with
+	// CAP_PERFMON, or CAP_SYS_ADMIN; where something is missing it is
+	// FollowScan instead, and [Report.FollowMissing] says what.
+	FollowEvent Follow = iota
 	// FollowScan lists the threads again from time to time. Nothing is
 	// stopped; a newborn is free until the next listing, and for Settle.
-	FollowScan Follow = iota
+	FollowScan
 	// FollowClone has the kernel attach each newborn to its creator's tracer
 	// (PTRACE_O_TRACECLONE). No newborn is ever free, but each birth stops
 	// both: of a target that makes threads all the time half to a tenth of
@@ -24,6 +31,8 @@ const (
 
 func (f Follow) String() string {
 	switch f {
+	case FollowEvent:
+		return "event"
 	case FollowScan:
 		return "scan"
 	case FollowClone:
@@ -36,7 +45,7 @@ func (f Follow) String() string {
 
 // ParseFollow is the inverse of String.
 func ParseFollow(s string) (Follow, error) {
-	for _, f := range []Follow{FollowScan, FollowClone, FollowNone} {
+	for _, f := range []Follow{FollowEvent, FollowScan, FollowClone, FollowNone} {
 		if s == f.String() {
 			return f, nil
 		}

@@ -22,6 +22,10 @@ type Report struct {
 	PID    int
 	Comm   string
 	Leader LeaderState
+	// Follow is how births are followed; FollowMissing, if not empty, why that
+	// is not what was asked for: what FollowEvent lacks here.
+	Follow        Follow
+	FollowMissing string
 	// Converged: the last pass over the threads found nobody unknown (in
 	// scan mode: nobody who had lived for Settle).
 	Converged bool
@@ -43,6 +47,9 @@ type Report struct {
 type AttachReport struct {
 	Elapsed time.Duration
 	Latency Quantiles
+	// Gap is how long newborns were free, from their birth to their SEIZE, as
+	// far as the kernel has told when that was (FollowEvent); to within 3 %.
+	Gap Quantiles
 }
 
 // Quantiles of a set of durations; zero for an empty one.
@@ -58,6 +65,9 @@ type RepairReport struct {
 // EventReport counts what happened to the target while attached.
 type EventReport struct {
 	Signals, Births, Exits, Execs, GroupStops int
+	// Overflows are births that came so fast that the kernel's log of them was
+	// overwritten; the threads were looked for in the list.
+	Overflows int
 }
 
 // DetachReport says how long the detach took until the last tracer was gone,
@@ -75,6 +85,7 @@ type stats struct {
 	signals, births, exits, execs, groupStops atomic.Int64
 	repaired, left, extended                  atomic.Int64
 	impossible                                atomic.Int64 // moves that the table forbids
+	overflows                                 atomic.Int64 // births that were not heard of
 	withdrawn                                 atomic.Int64 // finds of a scan who were tracees already
 }
 
@@ -85,6 +96,7 @@ type ledger struct {
 	last      time.Time // SEIZE of the attach
 	attached  bool      // the attach is over
 	took      []time.Duration
+	gaps      histogram
 	failures  []Failure
 	failedN   int
 	passes    int
@@ -102,6 +114,17 @@ func (l *ledger) seized(took []time.Duration, last time.Time) {
 	l.took = append(l.took, took...)
 	if last.After(l.last) {
 		l.last = last
+	}
+}
+
+func (l *ledger) noteGaps(gaps []time.Duration) {
+	if len(gaps) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range gaps {
+		l.gaps.add(d)
 	}
 }
 
@@ -181,10 +204,11 @@ func (l *ledger) detached(took time.Duration, confirmed bool) {
 // Report answers an account of the session so far.
 func (s *Session) Report() Report {
 	r := Report{
-		PID:     s.pid,
-		Comm:    s.comm,
-		Leader:  LeaderAlive,
-		Threads: s.set.Totals(),
+		PID:           s.pid,
+		Comm:          s.comm,
+		Leader:        LeaderAlive,
+		Follow:        s.follow(),
+		Threads:       s.set.Totals(),
 		Repair: RepairReport{
 			Repaired: int(s.stats.repaired.Load()),
 			Left:     int(s.stats.left.Load()),
@@ -196,6 +220,7 @@ func (s *Session) Report() Report {
 			Exits:      int(s.stats.exits.Load()),
 			Execs:      int(s.stats.execs.Load()),
 			GroupStops: int(s.stats.groupStops.Load()),
+			Overflows:  int(s.stats.overflows.Load()),
 		},
 	}
 	if r.Threads.Zombie > 0 {
@@ -205,6 +230,9 @@ func (s *Session) Report() Report {
 	case <-s.ended:
 		r.Ended = true
 	default:
+	}
+	if s.muteFor != nil {
+		r.FollowMissing = s.muteFor.Error()
 	}
 	s.ledger.report(&r)
 	return r
@@ -219,6 +247,7 @@ func (l *ledger) report(r *Report) {
 		r.Attach.Elapsed = l.last.Sub(l.first)
 	}
 	r.Attach.Latency = quantiles(l.took)
+	r.Attach.Gap = l.gaps.quantiles()
 	r.Detach = l.detach
 }
 

@@ -16,34 +16,36 @@ const passesScan, passesNone = 4, 10
 
 // scanner finds the threads that nobody knows yet. One goroutine uses it.
 type scanner struct {
-	s      *Session
+	usher
 	listed []int
 	fresh  []int
 	seen   map[int]time.Time // newborns, and since when we know of them
-	orders []order
-	last   int       // the last pid that anybody got, at the last listing
-	when   time.Time // that was
+	last   int               // the last pid that anybody got, at the last listing
+	when   time.Time         // that was
 	pace   pace
 }
 
 func newScanner(s *Session) *scanner {
-	return &scanner{s: s, seen: make(map[int]time.Time)}
+	return &scanner{usher: usher{s: s}, seen: make(map[int]time.Time)}
 }
 
 // converge lists the threads and has those seized that are not known, until a
-// pass finds none.
+// pass finds none. Births are heard of until keep ends.
 //
 // One such pass is enough when the threads that we know are as many as there
 // are. The list alone proves nothing: when a thread ends while it is read, the
 // kernel finds its place again by counting and skips as many that live
 // (fs/proc/base.c, proc_task_readdir), and the dead who are in the list make
 // up for them.
-func (sc *scanner) converge(ctx context.Context) error {
+func (sc *scanner) converge(ctx, keep context.Context) error {
 	limit := passesScan
 	if sc.s.options.Follow == FollowNone {
 		limit = passesNone
 	}
 	for i := range limit {
+		if i == 1 {
+			sc.s.listen(keep)
+		}
 		doubts := sc.s.ledger.pass()
 		unknown, complete, err := sc.pass(ctx, i > 0)
 		if err == nil {
@@ -77,7 +79,7 @@ func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete b
 	last.left.Add(1)
 	err = sc.s.process.Chunks(func(tids []int) error {
 		sc.listed = append(sc.listed, tids...)
-		sc.fresh = sc.s.set.Fresh(tids, sc.fresh)
+		sc.fresh = sc.unknown(tids, sc.fresh)
 		if i := slices.Index(sc.fresh, sc.s.pid); i >= 0 {
 			last.leader = sc.s.pid
 			sc.fresh = slices.Delete(sc.fresh, i, i+1)
@@ -86,7 +88,7 @@ func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete b
 		// A whole share at a time: a tracer that has got its share need not
 		// be woken for more.
 		for share := sc.s.options.Share; len(sc.fresh) >= share; {
-			sc.seat(ctx, sc.fresh[:share], born, last)
+			sc.seat(ctx, batch{tids: sc.fresh[:share], born: born}, last)
 			sc.fresh = append(sc.fresh[:0], sc.fresh[share:]...)
 			unknown += share
 		}
@@ -94,14 +96,14 @@ func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete b
 	})
 	if err == nil {
 		unknown += len(sc.fresh)
-		sc.seat(ctx, sc.fresh, born, last)
+		sc.seat(ctx, batch{tids: sc.fresh, born: born}, last)
 		if last.done() {
 			// Nobody else is at work.
-			sc.seat(ctx, []int{last.leader}, born, nil)
+			sc.seat(ctx, batch{tids: []int{last.leader}, born: born}, nil)
 		}
 		sc.scanned(time.Since(begin))
 	}
-	serr := sc.settleOrders(ctx)
+	serr := sc.settle(ctx)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		err = errors.Join(sc.gone(err), serr)
 	}
@@ -112,6 +114,17 @@ func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete b
 	sc.strangers(ctx)
 	complete, err = sc.complete()
 	return unknown, complete, sc.gone(err)
+}
+
+// unknown appends to dst who of tids is known to nobody: neither to the set,
+// nor to the kernel's log of births, whose reader has them seized in time.
+func (sc *scanner) unknown(tids, dst []int) []int {
+	from := len(dst)
+	dst = sc.s.set.Fresh(tids, dst)
+	if b := sc.s.births; b != nil {
+		dst = append(dst[:from], slices.DeleteFunc(dst[from:], b.Pending)...)
+	}
+	return dst
 }
 
 // scanned notes how long a listing took.
@@ -129,6 +142,9 @@ func (sc *scanner) complete() (bool, error) {
 		return false, err
 	}
 	known := sc.s.set.Counts().Live()
+	if b := sc.s.births; b != nil {
+		known += b.Alive()
+	}
 	for _, end := range []threadset.Phase{threadset.Zombie, threadset.Failed} {
 		for range sc.s.set.In(end) {
 			known++
@@ -156,70 +172,4 @@ type lastly struct {
 // done ends a batch or the list. It says whether the leader's turn has come.
 func (l *lastly) done() bool {
 	return l.left.Add(-1) == 0 && l.leader != 0
-}
-
-// seat gives threads to tracers, and starts new tracers when the others have
-// their share.
-func (sc *scanner) seat(ctx context.Context, tids []int, born bool, last *lastly) {
-	for len(tids) > 0 {
-		t := sc.s.roomiest()
-		n := min(len(tids), max(sc.s.options.Share-t.load(), 1))
-		batch := append([]int(nil), tids[:n]...)
-		tids = tids[n:]
-		t.seats.Add(int32(n))
-		t.batches.Add(1)
-		select {
-		case sc.s.seating <- struct{}{}:
-		default:
-		}
-		if last != nil {
-			last.left.Add(1)
-		}
-		sc.orders = append(sc.orders, order{t, t.post(func(t *tracer) {
-			t.seize(ctx, batch, born)
-			if last != nil && last.done() {
-				t.seats.Add(1)
-				t.batches.Add(1)
-				t.seize(ctx, []int{last.leader}, born)
-			}
-		})})
-	}
-}
-
-// roomiest is the tracer with the most room, a new one when nobody has any.
-func (s *Session) roomiest() *tracer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var best *tracer
-	least := s.options.Share
-	for _, t := range s.tracers {
-		if n := t.load(); n < least && !t.isGone() {
-			best, least = t, n
-		}
-	}
-	if best != nil {
-		return best
-	}
-	t := newTracer(s)
-	s.tracers = append(s.tracers, t)
-	t.start()
-	return t
-}
-
-// settleOrders waits until what seat has given out is done.
-func (sc *scanner) settleOrders(ctx context.Context) error {
-	orders := sc.orders
-	sc.orders = sc.orders[:0]
-	if len(orders) == 0 {
-		return nil
-	}
-	err := deliver(ctx, orders)
-	for _, o := range orders {
-		select {
-		case <-o.c.done:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"syscall"
 	"time"
 
@@ -15,20 +16,21 @@ const errnoEPERM = syscall.EPERM
 // seize makes tracees of a batch of threads. It runs on the tracer's thread,
 // as one command, so that a batch is what a report of another tracee waits for
 // at the most: half a millisecond.
-func (t *tracer) seize(ctx context.Context, tids []int, born bool) {
+func (t *tracer) seize(ctx context.Context, b batch) {
 	defer t.batches.Add(-1)
 	if ctx.Err() != nil {
-		t.seats.Add(-int32(len(tids)))
+		t.seats.Add(-int32(len(b.tids)))
 		return
 	}
-	t.shard.Found(tids, born)
-	t.seats.Add(-int32(len(tids)))
+	b = t.enter(b)
+	tids := b.tids
 	var (
 		took    = make([]time.Duration, 0, len(tids))
 		seized  = make([]int, 0, len(tids))
 		missing []int
 		refused []int
 		errnos  []error
+		gaps    []time.Duration
 	)
 	begin, last := t.s.now(), time.Duration(0)
 	for i, tid := range tids {
@@ -43,6 +45,9 @@ func (t *tracer) seize(ctx context.Context, tids []int, born bool) {
 			now := time.Since(begin)
 			took = append(took, now-last)
 			last = now
+			if b.at != nil {
+				gaps = append(gaps, begin.Add(now).Sub(b.at[i]))
+			}
 		case errors.Is(err, syscall.ESRCH):
 			missing = append(missing, tid)
 		default:
@@ -53,8 +58,9 @@ func (t *tracer) seize(ctx context.Context, tids []int, born bool) {
 	t.shard.Apply(seized, threadset.Seized)
 	t.joined(seized...)
 	t.s.ledger.seized(took, begin.Add(last))
+	t.s.ledger.noteGaps(gaps)
 	for i, tid := range refused {
-		if t.refused(tid, errnos[i]) {
+		if t.refused(b, tid, errnos[i]) {
 			missing = append(missing, tid)
 		}
 	}
@@ -62,11 +68,42 @@ func (t *tracer) seize(ctx context.Context, tids []int, born bool) {
 	if f := t.s.trace.Seized; f != nil && len(took) > 0 {
 		f(took)
 	}
-	if born {
+	if b.born {
 		for _, tid := range seized {
 			t.s.stats.births.Add(1)
 			t.s.publish(Event{Kind: EventBirth, TID: tid})
 		}
+	}
+}
+
+// enter makes records of a batch. It answers who is left to be seized: who is
+// in two batches, the scanner's and that of those who were heard of, is whose
+// record was made first.
+func (t *tracer) enter(b batch) batch {
+	others := t.shard.Found(b.tids, b.born)
+	t.seats.Add(-int32(len(b.tids)))
+	if len(others) == 0 {
+		return b
+	}
+	mine := batch{born: b.born}
+	for i, tid := range b.tids {
+		if slices.Contains(others, tid) {
+			t.withdrew(b)
+			continue
+		}
+		mine.tids = append(mine.tids, tid)
+		if b.at != nil {
+			mine.at = append(mine.at, b.at[i])
+		}
+	}
+	return mine
+}
+
+// withdrew counts one who was a tracee already, or is about to be one, where
+// the scanner thought it had found somebody.
+func (t *tracer) withdrew(b batch) {
+	if b.at == nil {
+		t.s.stats.withdrawn.Add(1)
 	}
 }
 
@@ -88,9 +125,9 @@ func (t *tracer) seizeOne(tid int) (err error) {
 
 // refused finds out why a SEIZE failed. It says whether the thread is simply
 // gone.
-func (t *tracer) refused(tid int, err error) (gone bool) {
+func (t *tracer) refused(b batch, tid int, err error) (gone bool) {
 	if th, ok := t.shard.Get(tid); !ok || th.Phase != threadset.Found {
-		t.s.stats.withdrawn.Add(1)
+		t.withdrew(b)
 		return false // a tracer of ours has claimed it meanwhile
 	}
 	f, ferr := t.s.process.Facts(tid)
@@ -100,24 +137,36 @@ func (t *tracer) refused(tid int, err error) (gone bool) {
 		// Born seized, or it has got this number by an exec: its tracer is
 		// about to hear of it, unless it is about to end.
 		if !other.isGone() {
-			t.s.stats.withdrawn.Add(1)
+			t.withdrew(b)
 		}
 		t.shard.Withdraw(tid)
 		return false
 	case errors.Is(ferr, fs.ErrNotExist):
 		return true
 	case f.State == 'Z' && tid == t.s.pid:
-		t.move(tid, threadset.LeaderZombie)
+		t.over(b, tid, threadset.LeaderZombie)
 		return false
 	case f.State == 'Z' || f.State == 'X':
 		return true
+	}
+	if !t.over(b, tid, threadset.Refused) {
+		return false
 	}
 	cause, detail, hint := explain(err, f)
 	var errno syscall.Errno
 	errors.As(err, &errno)
 	t.s.ledger.failed(Failure{TID: tid, Errno: errno, Cause: cause, Detail: detail, Hint: hint})
-	t.move(tid, threadset.Refused)
 	return false
+}
+
+// over ends the record of a thread that can't be seized, unless an exec has
+// given its number to another meanwhile, whose tracer has claimed it.
+func (t *tracer) over(b batch, tid int, e threadset.Event) bool {
+	if t.shard.Apply([]int{tid}, e) == 0 {
+		t.withdrew(b)
+		return false
+	}
+	return true
 }
 
 // tracees are those that the tracer's records say it has.

@@ -37,6 +37,9 @@ type Session struct {
 	stats   stats
 	ledger  ledger
 
+	births  Births // with FollowEvent, where that works; from the attach on
+	muteFor error  // why it doesn't
+
 	pool    errgroup.Group        // the tracers
 	unfit   atomic.Pointer[error] // why a thread could not become a tracer
 	mu      sync.Mutex
@@ -93,17 +96,20 @@ func Attach(ctx context.Context, pid int, o *Options) (*Session, error) {
 		seating:  make(chan struct{}, 1),
 		guarded:  make(chan struct{}),
 	}
+	keep, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
 	s.guarding.Go(func() { s.lifeguard(s.guarded) })
 	if options.Follow == FollowClone {
 		s.seizeFor |= sys.OptionTraceClone
 	}
-	if err := s.attach(ctx); err != nil {
+	if err := s.attach(ctx, keep); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Session) attach(ctx context.Context) error {
+// attach attaches until ctx ends, and follows from then on until keep ends.
+func (s *Session) attach(ctx, keep context.Context) error {
 	if err := s.inspect(); err != nil {
 		return err
 	}
@@ -115,7 +121,7 @@ func (s *Session) attach(ctx context.Context) error {
 	sc := newScanner(s)
 	s.attaching.Store(true)
 	defer s.attaching.Store(false)
-	if err := sc.converge(ctx); err != nil {
+	if err := sc.converge(ctx, keep); err != nil {
 		return fmt.Errorf("attach %d: %w", s.pid, err)
 	}
 	if err := s.unfit.Load(); err != nil {
@@ -131,8 +137,6 @@ func (s *Session) attach(ctx context.Context) error {
 	if f := s.trace.Attached; f != nil {
 		f(s.set.Counts().Live(), took)
 	}
-	keep, cancel := context.WithCancel(context.Background())
-	s.cancel = cancel
 	s.keeping.Go(func() { s.keep(keep, sc) })
 	if s.ownChild {
 		s.keeping.Go(func() { s.guardLeader(keep) })
@@ -174,10 +178,12 @@ func (s *Session) Close() error {
 
 func (s *Session) close() error {
 	s.closed.Store(true)
-	if s.cancel != nil {
-		s.cancel()
-		s.keeping.Wait()
+	s.cancel()
+	var err error
+	if s.births != nil {
+		err = s.births.Close()
 	}
+	s.keeping.Wait()
 	begin := s.now()
 	crew := s.crew()
 	if th, ok := s.set.Get(s.pid); ok {
@@ -187,7 +193,7 @@ func (s *Session) close() error {
 		}
 	}
 	dismiss(crew...)
-	err := s.pool.Wait()
+	err = errors.Join(err, s.pool.Wait())
 	took := s.now().Sub(begin)
 	close(s.guarded)
 	s.guarding.Wait()
@@ -205,9 +211,7 @@ func (s *Session) close() error {
 		f(took)
 	}
 	s.events.end()
-	if cerr := s.process.Close(); err == nil {
-		err = cerr
-	}
+	err = errors.Join(err, s.process.Close())
 	if !confirmed {
 		err = errors.Join(err, fmt.Errorf("detach %d: a thread is still traced", s.pid))
 	}

@@ -38,8 +38,8 @@ func (sc *scanner) revived(ctx context.Context) {
 	if st, err := sc.s.process.Status(pid); err != nil || st.State == 'Z' || st.State == 'X' {
 		return
 	}
-	sc.seat(ctx, []int{pid}, true, nil)
-	_ = sc.settleOrders(ctx)
+	sc.seat(ctx, batch{tids: []int{pid}, born: true}, nil)
+	_ = sc.settle(ctx)
 }
 
 // checkLeader finds out when an exec by a thread that is not ours has taken the

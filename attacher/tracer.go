@@ -109,6 +109,7 @@ func (t *tracer) run() (err error) {
 			t.abandon()
 			t.shard.Apply(t.tracees(), threadset.LetGo)
 			t.s.ledger.unconverge()
+			t.s.summon()
 		}
 		t.abandon()
 		t.k.Exit()

@@ -33,12 +33,16 @@ func (sh *Shard) Owner() int { return sh.owner }
 // caller says that the number has come back, and the new record takes the
 // place of the old, which the totals go on counting. What can't be a tid
 // (under 1, over 2^31-1) is skipped, too.
-func (sh *Shard) Found(tids []int, born bool) {
+//
+// It returns who has a record in another shard: whoever found it there is the
+// one to seize it.
+func (sh *Shard) Found(tids []int, born bool) (elsewhere []int) {
 	for _, tid := range sh.found(tids, born) {
-		if sh.set.forget(key(tid)) {
-			sh.found([]int{tid}, born)
+		if !sh.set.forget(key(tid)) || len(sh.found([]int{tid}, born)) > 0 {
+			elsewhere = append(elsewhere, tid)
 		}
 	}
+	return elsewhere
 }
 
 // found does all that one shard's lock allows, and returns the tids that

@@ -185,6 +185,11 @@ func (m *Machine) Quiet() error {
 			bad("tracer %d has not ended", id)
 		}
 	}
+	for _, b := range m.logs {
+		if !b.closed {
+			bad("births are still heard of")
+		}
+	}
 	for _, tid := range sorted(m.tasks) {
 		t := m.tasks[tid]
 		switch ours := t.tracer != nil && t.tracer.foreign == ""; {

@@ -58,6 +58,7 @@ func (t *task) spawn(g *group, tid int) int {
 		child.sigpending = true
 	}
 	child.where = inUser
+	g.tellBirth(tid)
 	traced := t.tracer != nil && t.options&optionClone != 0
 	if traced { // ptrace_init_task
 		child.link(t.tracer, t.options)

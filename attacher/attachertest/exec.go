@@ -131,6 +131,7 @@ func (t *task) reportExec() {
 	t.regs = attacher.Frame{Nr: nrExecve, PC: userPC, SP: userSP}
 	t.fromCall = false
 	t.recalc()
+	t.g.tellExec()
 	if t.tracer != nil && t.options&optionExec != 0 {
 		t.event(eventExec, t.oldTID)
 		return

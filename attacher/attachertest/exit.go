@@ -48,6 +48,7 @@ func (t *task) finishExit() { t.exitWith(t.dying) }
 
 func (t *task) exitWith(code int) {
 	g := t.g
+	g.tellDeath(t.tid)
 	// exit_signals: others take what was for the process, and a group-stop
 	// doesn't wait for this thread.
 	t.isExiting = true

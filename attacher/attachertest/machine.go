@@ -21,12 +21,14 @@ type Machine struct {
 	// is the call's answer; what the call would have done is then not done.
 	Before func(op string, tid int) error
 	// Gate runs ahead of Before, and may block: tracer is the id of the calling
-	// tracer, 0 for a call on /proc. A call that sleeps comes to the gate again,
+	// tracer, 0 for a call on /proc, below 0 for one on a log of births. A call that sleeps comes to the gate again,
 	// with "sleep", instead of sleeping: it finds out what woke it when it is
 	// let through, and [Machine.Awake] says whether there is anything.
 	Gate func(tracer int, op string, tid int)
 	// ChunkSize is how many threads one piece of a listing has; 0 is 1,000.
 	ChunkSize int
+	// LogSize is how many births a log of them has room for; 0 is any number.
+	LogSize int
 	// Unfit is how often Tracer answers ErrUnfit before it gives one.
 	Unfit int
 	// Manual says that threads run by Run only.
@@ -43,6 +45,7 @@ type Machine struct {
 	groups  map[int]*group
 	tasks   map[int]*task
 	tracers map[int]*tracer
+	logs    []*births
 	runq    []*task
 	leaving []*tracer
 	account Account

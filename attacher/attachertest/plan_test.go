@@ -13,6 +13,7 @@ import (
 // plan is what is drawn for a run before it begins.
 type plan struct {
 	threads  int
+	log      int // births that the kernel's log of them has room for, 0: any number
 	chunk    int
 	unfit    int
 	ownChild bool
@@ -46,7 +47,7 @@ type visit struct {
 	rest     time.Duration // until what has happened last must have been noticed
 }
 
-var followModes = []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowNone}
+var followModes = []attacher.Follow{attacher.FollowEvent, attacher.FollowScan, attacher.FollowClone, attacher.FollowNone}
 
 // one draws one of several.
 func one[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
@@ -65,6 +66,7 @@ func some(rng *rand.Rand, p float64, n int) int {
 func drawPlan(rng *rand.Rand) plan {
 	p := plan{
 		threads:  3 + rng.IntN(18),
+		log:      some(rng, 0.2, 3),
 		chunk:    1 + rng.IntN(12),
 		unfit:    max(0, rng.IntN(8)-4),
 		ownChild: chance(rng, 0.1),

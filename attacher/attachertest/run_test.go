@@ -60,7 +60,7 @@ func (s *simulation) machine() *attachertest.Machine {
 	p := &s.plan
 	m := attachertest.New(100, p.threads)
 	s.m = m
-	m.ChunkSize, m.Unfit, m.Unlocked = p.chunk, p.unfit, !p.locked
+	m.LogSize, m.ChunkSize, m.Unfit, m.Unlocked = p.log, p.chunk, p.unfit, !p.locked
 	s.handlers()
 	m.SetParent(attachertest.Parent{Waits: true, Ours: p.ownChild})
 	for _, tid := range m.Threads() {

@@ -127,6 +127,10 @@ func (tr *tracer) sleep(tid int, ready func() bool) {
 // through the gate: it doesn't sleep, or what it waits for is there.
 func (m *Machine) Awake(tracer int) bool {
 	defer m.lock()()
+	if tracer < 0 {
+		b := m.logs[-tracer-1]
+		return b.asleep == nil || b.asleep()
+	}
 	tr := m.tracers[tracer]
 	return tr == nil || tr.asleep == nil || tr.asleep()
 }
@@ -287,6 +291,10 @@ func (m *Machine) KillTool() {
 			tr.killed = true
 			tr.end()
 		}
+	}
+	for _, b := range m.logs {
+		b.closed = true
+		b.changed.Signal()
 	}
 }
 

@@ -34,10 +34,11 @@ type attachVerb struct {
 
 	several bool // there is more than one process
 	bar     *progress
+	scans   sync.Once // says that births can't be heard of
 }
 
 // followModes are those that --follow takes, the default first.
-var followModes = []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowNone}
+var followModes = []attacher.Follow{attacher.FollowEvent, attacher.FollowScan, attacher.FollowClone, attacher.FollowNone}
 
 func newFollow() choice {
 	c := choice{value: followModes[0].String()}
@@ -60,6 +61,9 @@ func (t *tool) attachCommand() *cobra.Command {
 		Long: `Attach to every thread of each process, and to those that are born later; stay
 until Ctrl-C, or for as long as --for says; let go. No thread is stopped for it,
 and signals and job control go on as ever.
+
+New threads are heard of from the kernel, without a stop, where that is allowed
+(as root, mostly); elsewhere they are looked for in the list of threads.
 
 Without --for it stays until SIGINT, SIGTERM or SIGHUP, until the process ends,
 or until nobody reads its output any more. The report comes when everybody has
@@ -161,6 +165,9 @@ func (v *attachVerb) attend(ctx context.Context, pid int) outcome {
 		return a.broken(err)
 	}
 	v.phases.enter(phaseHold, pid)
+	if why := session.Report().FollowMissing; why != "" {
+		v.scans.Do(func() { v.notes.say("new threads are looked for in the list of threads: %s", why) })
+	}
 	begin := time.Now()
 	if !v.bounded || v.hold.Duration > 0 {
 		r := report.FromAttacher(session.Report())
@@ -271,6 +278,7 @@ func (a *attempt) broken(err error) outcome {
 	case why != nil:
 		r := &report.Session{
 			PID: a.pid, NSPID: a.nspid, Comm: a.comm, Leader: string(attacher.LeaderAlive),
+			Follow: a.verb.follow.value,
 			Failures:    []report.Failure{},
 			Attach:      report.Attach{ElapsedNS: time.Since(a.begin).Nanoseconds()},
 			Detach:      report.Detach{Confirmed: alone(err)},

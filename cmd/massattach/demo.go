@@ -146,7 +146,7 @@ func (v *demoVerb) show(ctx context.Context) (r *report.Demo, err error) {
 	defer s.close()
 	r = &report.Demo{
 		PID: t.PID(), Comm: s.comm, Threads: t.Threads(),
-		ForNS: v.hold.Nanoseconds(), Follow: v.follow.value, Next: next(),
+		ForNS: v.hold.Nanoseconds(), Next: next(),
 	}
 	for _, treat := range []treatment{untouched, attached, stopped} {
 		trial, err := s.try(ctx, treat)
@@ -154,8 +154,9 @@ func (v *demoVerb) show(ctx context.Context) (r *report.Demo, err error) {
 			return nil, err
 		}
 		r.Trials = append(r.Trials, trial)
-		if trial.Session != nil && trial.Noticed() != "" {
-			r.Noticed = true
+		if trial.Session != nil {
+			r.Follow = trial.Session.Follow
+			r.Noticed = r.Noticed || trial.Noticed() != ""
 		}
 	}
 	return r, nil

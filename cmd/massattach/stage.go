@@ -84,9 +84,18 @@ func attached(ctx context.Context, s *stage, r *report.Trial) error {
 		s.heard = func() int { return session.Report().Events.Births }
 		defer func() { s.heard = nil }()
 	}
+	if why := session.Report().FollowMissing; why != "" {
+		s.say("new threads are looked for in the list of threads: %s", why)
+	}
 	begin := time.Now()
 	s.say("%s; staying for %v", report.FromAttacher(session.Report()).Attached(report.Style{}), s.verb.hold.Duration)
 	err = s.load(ctx, r, func() error { return s.look(r, false) })
+	// A thread that an ignored signal has woken, and that has not had a CPU to
+	// report it since, would find nobody to mend its call.
+	signals := func() int { return session.Report().Events.Signals }
+	for n := -1; err == nil && n < signals(); err = rest(ctx, settle) {
+		n = signals()
+	}
 	stayed := time.Since(begin)
 	err = errors.Join(err, session.Close())
 	r.Session = report.FromAttacher(session.Report())

@@ -69,9 +69,9 @@ func full() attacher.Report {
 		Threads: threadset.Totals{Found: 10_003, Attached: 10_001, Vanished: 2, Born: 12, Exited: 8},
 		Attach: attacher.AttachReport{Elapsed: 21_412_345, Latency: attacher.Quantiles{
 			P50: 1_042, P99: 4_105, Max: 311_200,
-		}},
+		}, Gap: attacher.Quantiles{P50: 10_312_000, P99: 11_004_000, Max: 11_410_221}},
 		Repair: attacher.RepairReport{Repaired: 14, Extended: 2},
-		Events: attacher.EventReport{Signals: 1_024, Births: 12, Exits: 8, Execs: 0, GroupStops: 1},
+		Events: attacher.EventReport{Signals: 1_024, Births: 12, Exits: 8, Execs: 0, GroupStops: 1, Overflows: 3},
 		Detach: attacher.DetachReport{Elapsed: 1_302_000, Confirmed: true},
 	}
 }
@@ -165,11 +165,12 @@ func strip(b []byte) []byte {
 // The keys of the report, in their order, are a contract: more may be added.
 func TestContract(t *testing.T) {
 	const want = `{"pid":1,"comm":"","leader":"","converged":false,"scan_passes":0,"ended":false,` +
+		`"follow":"event","follow_missing":"",` +
 		`"threads":{"found":0,"attached":0,"vanished":0,"zombie":0,"failed":0,"born":0,"exited":0},` +
 		`"failures":[{"tid":1,"op":"seize","errno":"EPERM","cause":"already-traced","hint":""}],"failures_total":0,` +
-		`"attach":{"elapsed_ns":0,"latency_ns":{"p50":0,"p99":0,"max":0}},` +
+		`"attach":{"elapsed_ns":0,"latency_ns":{"p50":0,"p99":0,"max":0},"gap_ns":{"p50":0,"p99":0,"max":0}},` +
 		`"repair":{"eintr_repaired":0,"eintr_left":0,"timeouts_extended":0},` +
-		`"events":{"signals":0,"births":0,"exits":0,"execs":0,"group_stops":0},` +
+		`"events":{"signals":0,"births":0,"exits":0,"execs":0,"group_stops":0,"overflows":0},` +
 		`"detach":{"elapsed_ns":0,"confirmed":false}}` + "\n"
 	got := line(t, FromAttacher(attacher.Report{PID: 1, Failures: []attacher.Failure{
 		{TID: 1, Errno: syscall.EPERM, Cause: attacher.CauseAlreadyTraced},

@@ -13,12 +13,16 @@ type Session struct {
 	PID int `json:"pid"`
 	// NSPID is the process's number in its own PID namespace. Absent when it
 	// is the same.
-	NSPID         int       `json:"ns_pid,omitempty"`
-	Comm          string    `json:"comm"`
-	Leader        string    `json:"leader"` // "alive" or "zombie"
-	Converged     bool      `json:"converged"`
-	ScanPasses    int       `json:"scan_passes"`
-	Ended         bool      `json:"ended"`
+	NSPID      int    `json:"ns_pid,omitempty"`
+	Comm       string `json:"comm"`
+	Leader     string `json:"leader"` // "alive" or "zombie"
+	Converged  bool   `json:"converged"`
+	ScanPasses int    `json:"scan_passes"`
+	Ended      bool   `json:"ended"`
+	// Follow is how births were followed: "event", "scan", "clone" or "none".
+	// FollowMissing is what event lacks, when that was wanted; otherwise empty.
+	Follow        string    `json:"follow"`
+	FollowMissing string    `json:"follow_missing"`
 	Threads       Totals    `json:"threads"`
 	Failures      []Failure `json:"failures"` // the first 100
 	FailuresTotal int       `json:"failures_total"`
@@ -60,10 +64,12 @@ type Failure struct {
 	Hint   string `json:"hint"`
 }
 
-// Attach says how long the attach took, and the single SEIZE.
+// Attach says how long the attach took, the single SEIZE, and how long newborns
+// were free before theirs, which event mode knows.
 type Attach struct {
 	ElapsedNS int64   `json:"elapsed_ns"`
 	LatencyNS Latency `json:"latency_ns"`
+	GapNS     Latency `json:"gap_ns"`
 }
 
 // Latency is quantiles in nanoseconds.
@@ -87,6 +93,9 @@ type Events struct {
 	Exits      int `json:"exits"`
 	Execs      int `json:"execs"`
 	GroupStops int `json:"group_stops"`
+	// Overflows are births that came faster than they could be heard of; the
+	// threads were looked for in the list.
+	Overflows int `json:"overflows"`
 }
 
 // Detach says how long it took to let everybody go.
@@ -103,7 +112,8 @@ func FromAttacher(r attacher.Report) *Session {
 		Leader:     string(r.Leader),
 		Converged:  r.Converged,
 		ScanPasses: r.Passes,
-		Ended:      r.Ended,
+		Follow:     r.Follow.String(), FollowMissing: r.FollowMissing,
+		Ended: r.Ended,
 		Threads: Totals{
 			Found:    r.Threads.Found,
 			Attached: r.Threads.Attached,
@@ -117,11 +127,8 @@ func FromAttacher(r attacher.Report) *Session {
 		FailuresTotal: r.Threads.Failed,
 		Attach: Attach{
 			ElapsedNS: r.Attach.Elapsed.Nanoseconds(),
-			LatencyNS: Latency{
-				P50: r.Attach.Latency.P50.Nanoseconds(),
-				P99: r.Attach.Latency.P99.Nanoseconds(),
-				Max: r.Attach.Latency.Max.Nanoseconds(),
-			},
+			LatencyNS: latency(r.Attach.Latency),
+			GapNS:     latency(r.Attach.Gap),
 		},
 		Repair: Repair{
 			EINTRRepaired:    r.Repair.Repaired,
@@ -142,6 +149,10 @@ func FromAttacher(r attacher.Report) *Session {
 		})
 	}
 	return s
+}
+
+func latency(q attacher.Quantiles) Latency {
+	return Latency{P50: q.P50.Nanoseconds(), P99: q.P99.Nanoseconds(), Max: q.Max.Nanoseconds()}
 }
 
 // Failed stands in the place of a report where there is nothing to report.

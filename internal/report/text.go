@@ -116,6 +116,12 @@ func (r *Session) details(b *bytes.Buffer, style Style) {
 	l := r.Attach.LatencyNS
 	style.row(b, "seize", fmt.Sprintf("median %s, p99 %s, max %s", ns(l.P50), ns(l.P99), ns(l.Max)))
 	e := r.Events
+	if g := r.Attach.GapNS; g.Max > 0 {
+		style.row(b, "births", fmt.Sprintf("free for: median %s, p99 %s, max %s", ns(g.P50), ns(g.P99), ns(g.Max)))
+	}
+	if e.Overflows > 0 {
+		style.row(b, "", style.Warn(Plural(e.Overflows, "birth")+" came too fast to be heard of")+", and were looked for in the list")
+	}
 	style.row(b, "events", list("none",
 		plural(e.Signals, "signal"), plural(e.Births, "birth"), plural(e.Exits, "exit"),
 		plural(e.Execs, "exec"), plural(e.GroupStops, "group-stop")))

@@ -38,7 +38,7 @@ func QuietChildren() error                  { return errors.ErrUnsupported }
 func MakeInterrupting(syscall.Signal) error { return errors.ErrUnsupported }
 func Ignored(syscall.Signal) bool           { return false }
 func Kill(int, syscall.Signal) error        { return errors.ErrUnsupported }
-func RaisePriority(int) error               { return errors.ErrUnsupported }
+func RaisePriority(int) (restore func())    { return func() {} }
 func Gettid() int                           { return 0 }
 func ReadMemory(int, uint64, []byte) error  { return errors.ErrUnsupported }
 func SocketTimeout(int, int, int, bool) (time.Duration, error) {

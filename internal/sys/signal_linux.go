@@ -85,8 +85,19 @@ func Kill(tid int, sig syscall.Signal) error {
 func Gettid() int { return unix.Gettid() }
 
 // RaisePriority gives the thread tid the best nice value that there is, if the
-// caller may (setpriority(2): on Linux a nice value is a thread's own).
-func RaisePriority(tid int) error { return unix.Setpriority(unix.PRIO_PROCESS, tid, -20) }
+// caller may (setpriority(2): on Linux a nice value is a thread's own); restore
+// takes that back. Who may not (CAP_SYS_NICE, RLIMIT_NICE) goes on as it is.
+func RaisePriority(tid int) (restore func()) {
+	before, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
+	if err == nil {
+		err = unix.Setpriority(unix.PRIO_PROCESS, tid, -20)
+	}
+	if err != nil {
+		return func() {}
+	}
+	// The system call answers 20 minus the value.
+	return func() { _ = unix.Setpriority(unix.PRIO_PROCESS, tid, 20-before) }
+}
 
 // Nap sleeps for d, as exactly as the kernel's timers are (nanosleep(2), some
 // 50 µs of slack), or until a signal comes.

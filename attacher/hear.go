@@ -1,0 +1,83 @@
+package attacher
+
+import (
+	"context"
+	"time"
+)
+
+// With FollowEvent the kernel tells of each birth as it happens. Its log is
+// opened between the first pass over the list of threads and the second: who is
+// not in the log then was born before, and is found by the second pass. Not
+// beside the first, because reading the kernel's BTF takes a CPU for 50 ms.
+
+const (
+	// hearEvery is how long the log is left alone at the least: beside a
+	// creator at full rate there is always somebody who has just got old enough.
+	hearEvery = time.Millisecond
+	// napMost is how long a nap lasts at the most, which a detach waits for.
+	napMost = 2 * time.Millisecond
+)
+
+// listen opens the log, if births are to be heard of, and has somebody hear
+// until keep ends.
+func (s *Session) listen(keep context.Context) {
+	if s.options.Follow != FollowEvent {
+		return
+	}
+	if s.births, s.muteFor = s.kernel.Births(s.pid); s.muteFor == nil {
+		s.keeping.Go(func() { s.hear(keep) })
+	}
+}
+
+// follow is how births are followed in fact.
+func (s *Session) follow() Follow {
+	if s.options.Follow == FollowEvent && s.births == nil {
+		return FollowScan
+	}
+	return s.options.Follow
+}
+
+// hear has newborns seized when they have lived for Settle, until ctx ends.
+func (s *Session) hear(ctx context.Context) {
+	defer s.kernel.Urgent()()
+	b := s.births
+	u := usher{s: s}
+	var h Heard
+	for ctx.Err() == nil {
+		b.Hear(s.options.Settle, &h)
+		if len(h.Ripe) > 0 {
+			s.seatNewborns(ctx, &u, h.Ripe)
+		}
+		if h.Lost > 0 || h.Execs > 0 {
+			// Who was lost is in the list; and the one that is left of an exec
+			// may be nobody's tracee, under the leader's number.
+			s.stats.overflows.Add(int64(h.Lost))
+			s.ledger.unconverge()
+			s.summon()
+		}
+		if !h.Next.IsZero() {
+			s.kernel.Nap(min(max(h.Next.Sub(s.now()), hearEvery), napMost))
+		} else if b.Wait() != nil {
+			return
+		}
+	}
+}
+
+// seatNewborns has them seized, and sees that each was the target's: its number
+// may have been given to another in the meantime.
+func (s *Session) seatNewborns(ctx context.Context, u *usher, births []Birth) {
+	b := batch{born: true}
+	for _, n := range births {
+		b.tids = append(b.tids, n.TID)
+		b.at = append(b.at, n.At)
+	}
+	u.seat(ctx, b, nil)
+	if u.settle(ctx) != nil {
+		return
+	}
+	for _, tid := range b.tids {
+		if !s.process.Has(tid) {
+			s.letGo(ctx, tid) // unless it has ended
+		}
+	}
+}
