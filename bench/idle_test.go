@@ -11,7 +11,7 @@ import (
 
 // What a session costs while nothing happens: part of one CPU.
 func BenchmarkIdle(b *testing.B) {
-	for _, follow := range []attacher.Follow{attacher.FollowNone, attacher.FollowScan} {
+	for _, follow := range []attacher.Follow{attacher.FollowNone, attacher.FollowEvent, attacher.FollowScan} {
 		b.Run("follow="+follow.String(), func(b *testing.B) {
 			spec := target.Mix(10_000)
 			spec.Spin, spec.Orphan = 0, true
@@ -42,7 +42,7 @@ func cpu(b testing.TB) time.Duration {
 // What is left of a loop of system calls while its thread is attached: pairs of
 // windows, one untraced and one traced, the thread pinned to one CPU.
 func BenchmarkSyscallLoop(b *testing.B) {
-	p := start(b, target.Spec{Sys: 1, Epoll: 1_000, CPUs: []int{0}, Orphan: true})
+	p := start(b, target.Spec{Sys: 1, Epoll: 10_000, CPUs: []int{0}, Orphan: true})
 	window := func() float64 {
 		w, err := p.Window(b.Context(), 500*time.Millisecond)
 		if err != nil {

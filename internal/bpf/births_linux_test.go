@@ -189,7 +189,36 @@ var surrounded = map[string]func() error{
 		}
 		return b.Close()
 	},
-	// In a PID namespace of its own the numbers are that one's.
+	// In a PID namespace of its own the numbers are that one's, here and below.
+	"tasks": func() error {
+		p, err := target.Start(context.Background(), target.Spec{Epoll: 3})
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		r, err := bpf.OpenTasks(p.PID())
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		kinds, err := p.List(context.Background())
+		if err != nil {
+			return err
+		}
+		seen := make(map[int]bool)
+		for task, err := range r.All() {
+			if err != nil {
+				return err
+			}
+			seen[task.TID] = true
+		}
+		for _, tid := range kinds[target.KindEpoll] {
+			if !seen[tid] || tid > 100 {
+				return errors.New("the numbers are not those of the namespace")
+			}
+		}
+		return nil
+	},
 	"namespace": func() error {
 		p, err := target.Start(context.Background(), target.Spec{Epoll: 3})
 		if err != nil {

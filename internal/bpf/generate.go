@@ -7,3 +7,4 @@ package bpf
 // value. asm/types.h is where Debian has it, on either architecture.
 
 //go:generate go tool bpf2go -tags linux -target bpfel -no-global-types births births.bpf.c -- -O2 -Wall -Werror -mcpu=v3 -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu
+//go:generate go tool bpf2go -tags linux -target amd64,arm64 -no-global-types tasks tasks.bpf.c -- -O2 -Wall -Werror -mcpu=v3 -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu

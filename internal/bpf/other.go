@@ -4,6 +4,7 @@ package bpf
 
 import (
 	"errors"
+	"iter"
 	"time"
 )
 
@@ -19,3 +20,13 @@ func (*Births) Wait() error                { return errors.ErrUnsupported }
 func (*Births) Hear(time.Duration, *Heard) {}
 func (*Births) Pending(int) bool           { return false }
 func (*Births) Alive() int                 { return 0 }
+
+// Tasks is for Linux only.
+type Tasks struct{}
+
+func OpenTasks(int) (*Tasks, error) { return nil, errors.ErrUnsupported }
+
+func TasksSupported() error { return errors.ErrUnsupported }
+
+func (*Tasks) Close() error                { return nil }
+func (*Tasks) All() iter.Seq2[Task, error] { return func(func(Task, error) bool) {} }
