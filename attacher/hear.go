@@ -45,15 +45,15 @@ func (s *Session) hear(ctx context.Context) {
 	var h Heard
 	for ctx.Err() == nil {
 		b.Hear(s.options.Settle, &h)
-		if len(h.Ripe) > 0 {
-			s.seatNewborns(ctx, &u, h.Ripe)
-		}
 		if h.Lost > 0 || h.Execs > 0 {
 			// Who was lost is in the list; and the one that is left of an exec
 			// may be nobody's tracee, under the leader's number.
 			s.stats.overflows.Add(int64(h.Lost))
 			s.ledger.unconverge()
 			s.summon()
+		}
+		if len(h.Ripe) > 0 {
+			s.seatNewborns(ctx, &u, h.Ripe)
 		}
 		if !h.Next.IsZero() {
 			s.kernel.Nap(min(max(h.Next.Sub(s.now()), hearEvery), napMost))
