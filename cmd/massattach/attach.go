@@ -278,7 +278,7 @@ func (a *attempt) broken(err error) outcome {
 	case why != nil:
 		r := &report.Session{
 			PID: a.pid, NSPID: a.nspid, Comm: a.comm, Leader: string(attacher.LeaderAlive),
-			Follow: a.verb.follow.value,
+			Follow:      a.verb.follow.value,
 			Failures:    []report.Failure{},
 			Attach:      report.Attach{ElapsedNS: time.Since(a.begin).Nanoseconds()},
 			Detach:      report.Detach{Confirmed: alone(err)},
