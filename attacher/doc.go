@@ -42,8 +42,9 @@
 //
 // # Births and execs
 //
-// New threads are found by listing again ([FollowScan]), or the kernel makes
-// them tracees of their creator's tracer ([FollowClone]). A list may also show
+// The kernel tells of new threads ([FollowEvent], the default), they are found by
+// listing again ([FollowScan]), or the kernel makes them tracees of their
+// creator's tracer ([FollowClone]). A list may also show
 // somebody who is a tracee already, and an exec changes numbers: the set keeps
 // one record of a thread whoever meets it first (threadset's Claim, Withdraw,
 // Rename).
