@@ -2,6 +2,8 @@ package attacher
 
 import (
 	"context"
+	"errors"
+	"os"
 	"time"
 )
 
@@ -57,8 +59,10 @@ func (s *Session) hear(ctx context.Context) {
 		}
 		if !h.Next.IsZero() {
 			s.kernel.Nap(min(max(h.Next.Sub(s.now()), hearEvery), napMost))
-		} else if b.Wait() != nil {
+		} else if err := b.Wait(); errors.Is(err, os.ErrClosed) {
 			return
+		} else if err != nil {
+			s.kernel.Nap(napMost) // and look without being woken
 		}
 	}
 }

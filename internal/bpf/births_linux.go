@@ -4,6 +4,7 @@ package bpf
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"sync"
@@ -35,6 +36,7 @@ type Births struct {
 	log                []atomic.Uint64 // entries of entryWords
 	last               []atomic.Uint64
 
+	clock time.Duration // ours, less the kernel's
 	tail  atomic.Uint64 // births that were looked at
 	heard uint64        // execs that were told
 }
@@ -94,6 +96,9 @@ func (b *Births) open(pid int) error {
 	}
 	err = errors.Join(spec.Variables[birthsVarTarget].Set(uint32(pid)), spec.Variables[birthsVarPidNs].Set(ns))
 	if err != nil {
+		return err
+	}
+	if b.clock, err = clockOffset(); err != nil {
 		return err
 	}
 	if err := spec.LoadAndAssign(&b.programs, &ebpf.CollectionOptions{Cache: kernelTypes}); err != nil {
@@ -184,7 +189,7 @@ func (b *Births) Hear(age time.Duration, h *Heard) {
 	}
 	execs := b.execs.Load()
 	h.Execs, b.heard = int(execs-b.heard), execs
-	now, clock := time.Now(), monotonic()
+	now, clock := time.Now(), monotonic()-b.clock
 	tail, head := b.tail.Load(), b.head.Load()
 	if behind := head - tail; behind > entries {
 		h.Lost = int(behind - entries)
@@ -201,7 +206,7 @@ func (b *Births) Hear(age time.Duration, h *Heard) {
 			h.Next = now
 			break
 		}
-		at := now.Add(time.Duration(int64(e[wordBorn].Load()) - clock))
+		at := now.Add(time.Duration(e[wordBorn].Load()) - clock)
 		tid, dead := int(e[wordTID].Load()), e[wordDead].Load() != 0
 		if e[wordSeq].Load() != seq {
 			h.Lost++
@@ -254,11 +259,28 @@ func (b *Births) Alive() (n int) {
 	return n
 }
 
-// monotonic is CLOCK_MONOTONIC, in ns.
-func monotonic() int64 {
+// monotonic is CLOCK_MONOTONIC.
+func monotonic() time.Duration {
 	var ts unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // it can't fail
-	return ts.Nano()
+	return time.Duration(ts.Nano())
+}
+
+// clockOffset is how far CLOCK_MONOTONIC is ahead of the initial time
+// namespace's here (time_namespaces(7)).
+func clockOffset() (time.Duration, error) {
+	const path = "/proc/self/timens_offsets"
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil // no time namespaces
+	} else if err != nil {
+		return 0, err
+	}
+	var s, ns time.Duration
+	if _, err := fmt.Sscanf(string(b), "monotonic %d %d", &s, &ns); err != nil {
+		return 0, fmt.Errorf("%s: %w", path, err)
+	}
+	return s*time.Second + ns, nil
 }
 
 // initialPIDNamespace is the inode of the initial PID namespace

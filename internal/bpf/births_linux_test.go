@@ -189,6 +189,27 @@ var surrounded = map[string]func() error{
 		}
 		return b.Close()
 	},
+	"clock": func() error {
+		p, err := target.Start(context.Background(), target.Spec{Epoll: 3})
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		b, err := bpf.OpenBirths(p.PID())
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		before := time.Now()
+		if _, err := p.Spawn(context.Background(), target.KindEpoll, 1); err != nil {
+			return err
+		}
+		var h bpf.Heard
+		if b.Hear(0, &h); len(h.Ripe) != 1 || h.Ripe[0].At.Before(before) {
+			return errors.New("it is not as old as it is")
+		}
+		return nil
+	},
 	// In a PID namespace of its own the numbers are that one's, here and below.
 	"tasks": func() error {
 		p, err := target.Start(context.Background(), target.Spec{Epoll: 3})
@@ -251,6 +272,17 @@ var surrounded = map[string]func() error{
 		}
 		return nil
 	},
+}
+
+// Where the clock is another, births are as old as they are.
+func TestBirthsInTimeNamespace(t *testing.T) {
+	needRoot(t)
+	need(t, "births", bpf.BirthsSupported)
+	for _, ahead := range []string{"3600", "-10"} {
+		if out := run(t, "clock", nil, "unshare", "--time", "--fork", "--monotonic", ahead); out != "" {
+			t.Errorf("%s s ahead: %s", ahead, out)
+		}
+	}
 }
 
 func TestBirthsInPIDNamespace(t *testing.T) {
