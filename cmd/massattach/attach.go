@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,21 +20,7 @@ import (
 )
 
 // attachVerb is one run of attach.
-type attachVerb struct {
-	*tool
-	printer  *printer
-	pids     *pids
-	hold     duration
-	bounded  bool // --for was given
-	deadline duration
-	settle   duration
-	follow   choice
-	phases   *phases
-
-	several bool // there is more than one process
-	bar     *progress
-	scans   sync.Once // says that births can't be heard of
-}
+type attachVerb struct{ visit }
 
 // followModes are those that --follow takes, the default first.
 var followModes = []attacher.Follow{attacher.FollowEvent, attacher.FollowScan, attacher.FollowClone, attacher.FollowNone}
@@ -49,12 +34,7 @@ func newFollow() choice {
 }
 
 func (t *tool) attachCommand() *cobra.Command {
-	v := &attachVerb{
-		tool:     t,
-		deadline: duration{Duration: 10 * time.Second, positive: true},
-		settle:   duration{Duration: attacher.DefaultSettle},
-		follow:   newFollow(),
-	}
+	v := &attachVerb{newVisit(t)}
 	cmd := &cobra.Command{
 		Use:   "attach [flags] PID...",
 		Short: "Attach to every thread, stay, and let go",
@@ -75,66 +55,21 @@ lets everybody go, and no signal is lost.`,
 		Example: `  sudo massattach attach 4211
   sudo massattach attach --for 5s $(pidof server)
   sudo massattach attach --for 0s --format json 4211 | jq .threads.attached`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			v.bounded = cmd.Flags().Changed("for")
-			return v.run(cmd, args)
-		},
+		RunE: v.run,
 	}
-	fs := cmd.Flags()
-	fs.SortFlags = false
-	fs.Var(&v.hold, "for", "stay this long; 0s lets go at once")
-	fs.Var(&v.deadline, "deadline", "give up an attach that takes longer")
-	v.follow.add(cmd, "follow", "how to hear of new threads")
-	fs.Var(&v.settle, "settle", "attach to a new thread at this age")
-	v.pids = addPIDs(cmd)
-	v.printer = newPrinter(t, cmd)
-	v.phases = addPhases(cmd)
+	v.addTo(cmd)
 	return cmd
 }
 
-// outcome is what became of one process.
-type outcome struct {
-	report  *report.Session
-	problem *problem // instead of a report; it has been told
-	code    int
-}
-
 func (v *attachVerb) run(cmd *cobra.Command, args []string) error {
-	all, err := v.pids.list(args)
-	if err == nil && len(all) == 0 {
-		err = errors.New("attach needs the number of a process")
-	}
+	ctx, all, err := v.begin(cmd, args)
 	if err != nil {
-		return asUsage(cmd, err)
+		return err
 	}
-	for i, pid := range all {
-		all[i] = v.resolve(pid)
-	}
-	all = unique(all)
-	v.several = len(all) > 1
-
-	attacher.Hurry()
-	ctx := v.untilEnding(cmd.Context())
-	v.refuseStops()
-	unwatch := v.startWatchdog()
-	v.bar = v.startProgress("attaching", len(all))
-
-	outcomes := make([]chan outcome, len(all))
-	var attending sync.WaitGroup
-	for i, pid := range all {
-		outcomes[i] = make(chan outcome, 1)
-		attending.Go(func() { outcomes[i] <- v.attend(ctx, pid) })
-	}
-	// Not after the reports: their reader may take his time.
-	go func() {
-		attending.Wait()
-		unwatch()
-	}()
 	// Everybody is waited for, whatever becomes of the output.
 	var codes []int
 	var failed error
-	for _, c := range outcomes {
-		o := <-c
+	for o := range v.each(ctx, all, v.attend) {
 		codes = append(codes, o.code)
 		switch {
 		case failed != nil:
@@ -144,80 +79,21 @@ func (v *attachVerb) run(cmd *cobra.Command, args []string) error {
 			failed = v.printer.fail(o.problem)
 		}
 	}
-	unwatch()
-	if failed != nil && v.exit(failed) != exitComplete {
-		return exitCode(exitError)
-	}
-	if code := common(codes); code != exitComplete {
-		return exitCode(code)
-	}
-	return nil
+	return v.result(codes, failed)
 }
 
-// attend attaches to one process, stays and lets go.
 func (v *attachVerb) attend(ctx context.Context, pid int) outcome {
-	v.phases.enter(phaseAttach, pid)
-	defer v.phases.enter(phaseDone, pid)
-	a := attempt{verb: v, pid: pid}
-	session, err := a.attach(ctx)
-	v.bar.finish()
-	if err != nil {
-		return a.broken(err)
-	}
-	v.phases.enter(phaseHold, pid)
-	if why := session.Report().FollowMissing; why != "" {
-		v.scans.Do(func() { v.notes.say("new threads are looked for in the list of threads: %s", why) })
-	}
-	begin := time.Now()
-	if !v.bounded || v.hold.Duration > 0 {
-		r := report.FromAttacher(session.Report())
-		v.notes.say("%s", a.status(r))
-		if v.stay(ctx, session) && v.several {
-			// Its report may have to wait for others.
-			v.notes.say("%s: ended", report.Name(r.Comm, r.PID))
-		}
-	}
-	stayed := time.Since(begin)
-	v.phases.enter(phaseDetach, pid)
-	err = session.Close()
-	o := outcome{report: report.FromAttacher(session.Report())}
-	o.report.NSPID = a.nspid
-	o.report.Stayed = stayed
-	switch r := o.report; {
-	case err != nil:
-		p := diagnose("detach", pid, a.comm, err)
-		v.notes.problem(p.message, p.hint)
-		o.code = exitError
-	case r.FailuresTotal > 0 && !r.Ended:
-		o.code = exitPartial
-	case !r.Converged && !r.Ended && v.follow.value == attacher.FollowNone.String():
-		// Who follows will still find them.
-		o.code = exitPartial
+	o := v.visit.attend(ctx, pid, nil)
+	if r := o.report; r != nil && r.Interrupted && v.printer.json() {
+		// As text the report itself says so.
+		v.interrupted(r)
 	}
 	return o
 }
 
-// stay returns when the time is over, or an ending comes, or the target ends,
-// which it reports.
-func (v *attachVerb) stay(ctx context.Context, session *attacher.Session) (ended bool) {
-	var over <-chan time.Time
-	if v.bounded {
-		timer := time.NewTimer(v.hold.Duration)
-		defer timer.Stop()
-		over = timer.C
-	}
-	select {
-	case <-over:
-	case <-ctx.Done():
-	case <-session.Ended():
-		return true
-	}
-	return false
-}
-
 // attempt is one attach, and what is known of it while it is under way.
 type attempt struct {
-	verb   *attachVerb
+	visit  *visit
 	pid    int
 	comm   string
 	nspid  int // 0 when it is the same
@@ -229,7 +105,7 @@ type attempt struct {
 }
 
 func (a *attempt) attach(ctx context.Context) (*attacher.Session, error) {
-	v := a.verb
+	v := a.visit
 	a.inspect()
 	v.bar.expect(a.listed)
 	follow, err := attacher.ParseFollow(v.follow.value)
@@ -272,27 +148,23 @@ func (a *attempt) broken(err error) outcome {
 	reached := int(a.reached.Load())
 	switch why := broken(a.ctx, err); {
 	case errors.Is(why, errDeadline):
-		p := tooLate(a.pid, a.comm, a.verb.deadline.Duration, reached, a.listed)
-		a.verb.notes.problem(p.message, p.hint)
+		p := tooLate(a.pid, a.comm, a.visit.deadline.Duration, reached, a.listed)
+		a.visit.notes.problem(p.message, p.hint)
 		return outcome{problem: p, code: p.code}
 	case why != nil:
 		r := &report.Session{
 			PID: a.pid, NSPID: a.nspid, Comm: a.comm, Leader: string(attacher.LeaderAlive),
-			Follow:      a.verb.follow.value,
+			Follow:      a.visit.follow.value,
 			Failures:    []report.Failure{},
 			Attach:      report.Attach{ElapsedNS: time.Since(a.begin).Nanoseconds()},
 			Detach:      report.Detach{Confirmed: alone(err)},
 			Interrupted: true, Listed: a.listed,
 		}
 		r.Threads.Found, r.Threads.Attached = reached, reached
-		if a.verb.printer.json() {
-			// As text the report itself says so.
-			a.verb.notes.say("attach %s: %s", report.Name(a.comm, a.pid), r.Summary(report.Style{}))
-		}
 		return outcome{report: r, code: exitPartial}
 	}
 	p := diagnose("attach", a.pid, a.comm, err)
-	a.verb.notes.problem(p.message, p.hint)
+	a.visit.notes.problem(p.message, p.hint)
 	return outcome{problem: p, code: p.code}
 }
 
@@ -302,8 +174,8 @@ func (a *attempt) status(r *report.Session) string {
 	if why := r.Failed(); why != "" {
 		line += " (" + why + ")"
 	}
-	if a.verb.bounded {
-		return fmt.Sprintf("%s; staying for %v, or until Ctrl-C", line, a.verb.hold.Duration)
+	if a.visit.bounded {
+		return fmt.Sprintf("%s; staying for %v, or until Ctrl-C", line, a.visit.hold.Duration)
 	}
 	return line + "; Ctrl-C detaches"
 }

@@ -58,7 +58,8 @@ const examples = `  massattach demo                         what attaching does,
   massattach threads                      the processes with the most threads
   massattach threads 4211                 what the threads of 4211 are doing
   sudo massattach attach 4211             attach to all of them until Ctrl-C
-  sudo massattach attach --for 5s --format json $(pidof server)`
+  sudo massattach attach --for 5s --format json $(pidof server)
+  sudo massattach watch 4211              print births, exits, signals … as they come`
 
 const exitCodes = `  0  complete                             3  partial: not every thread, or process
   1  error                                4  no such process
@@ -95,7 +96,7 @@ again without a trace.`,
 	root.Flags().Bool("version", false, "print the version")
 	root.SetUsageTemplate(usageTemplate)
 	root.SetVersionTemplate("massattach {{.Version}}\n")
-	root.AddCommand(t.attachCommand(), t.demoCommand(), t.threadsCommand())
+	root.AddCommand(t.attachCommand(), t.demoCommand(), t.threadsCommand(), t.watchCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range append(root.Commands(), root) {
