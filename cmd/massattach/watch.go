@@ -109,7 +109,7 @@ func (v *watchVerb) feed(s *attacher.Session) chan<- *report.Session {
 	for _, tid := range v.tids {
 		known := slices.ContainsFunc(threads, func(th threadset.Thread) bool { return th.TID == tid })
 		if !known && !v.several {
-			v.notes.say("there is no thread %d yet", tid)
+			v.notes.say("%s has no thread %d yet", report.Name(s.Report().Comm, s.PID()), tid)
 		}
 	}
 	f := &feed{visit: &v.visit, out: v.out, session: s}
