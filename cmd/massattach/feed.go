@@ -13,6 +13,11 @@ import (
 // lost: at 20,000 a second it is most of a second, and a megabyte.
 const queue = 16384
 
+// breath is how long a feed rests after each batch. What comes after a quiet
+// moment is printed at once; amid many others it waits for them this long, and
+// their tracers don't have to wake anybody.
+const breath = time.Millisecond
+
 // longestLine is more than an event takes, whatever its thread is called.
 const longestLine = 512
 
@@ -42,6 +47,7 @@ func (f *feed) run(batches iter.Seq[[]attacher.Event]) {
 			f.add(&batch[i])
 		}
 		f.flush()
+		time.Sleep(breath)
 	}
 }
 

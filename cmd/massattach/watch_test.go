@@ -41,7 +41,7 @@ type told struct {
 }
 
 // readEvents fails the test if something is no event, or comes after the end.
-func readEvents(t *testing.T, output string) (all told) {
+func readEvents(t testing.TB, output string) (all told) {
 	t.Helper()
 	if output != "" && !strings.HasSuffix(output, "\n") {
 		t.Errorf("half a line: %q", output[strings.LastIndexByte(output, '\n')+1:])
@@ -75,7 +75,7 @@ func (a told) count(event, signal string) (n int) {
 }
 
 // ended fails the test if the end doesn't say what was told.
-func (a told) ended(t *testing.T, wasEnded bool) {
+func (a told) ended(t testing.TB, wasEnded bool) {
 	t.Helper()
 	if a.end == nil || a.end.Events != a.events || a.end.Lost != a.lost || a.end.Ended != wasEnded {
 		t.Errorf("the end is %+v after %d events and %d lost", a.end, a.events, a.lost)
