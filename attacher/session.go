@@ -157,10 +157,7 @@ func (s *Session) inspect() error {
 	s.ownChild = leader.PPid == os.Getpid()
 	f, err := s.process.Facts(s.pid)
 	if err == nil && (f.Self || f.TracesUs) {
-		cause, detail, hint := explain(nil, f)
-		return &DeniedError{PID: s.pid, Threads: 1, Failure: Failure{
-			TID: s.pid, Errno: errnoEPERM, Cause: cause, Detail: detail, Hint: hint,
-		}}
+		return &DeniedError{PID: s.pid, Threads: 1, Failure: failure(s.pid, errnoEPERM, explain(nil, f))}
 	}
 	return nil
 }

@@ -112,7 +112,8 @@ func diagnose(op string, pid int, comm string, err error) *problem {
 		if why == "" {
 			why = f.Errno.Error()
 		}
-		if errors.Is(err, fs.ErrPermission) {
+		// A seccomp filter answers with any errno, ENOSYS for one.
+		if f.Cause != attacher.CauseUnknown || errors.Is(err, fs.ErrPermission) {
 			p.code = exitDenied
 			why = "not permitted: " + why
 		}
