@@ -152,12 +152,17 @@ func (f Facts) barred() (all []Obstacle) {
 	if f.KernelThread {
 		add(CauseKernelThread, "it is a kernel thread", "kernel threads can't be traced: leave it out", "")
 	}
-	if f.TracerTID != 0 && !f.TracesUs {
+	switch {
+	case f.TracesUs:
+	case f.TracerTID != 0:
 		who, end := fmt.Sprintf("thread %d", f.TracerTID), f.TracerTID
 		if f.TracerPID != 0 {
 			who, end = fmt.Sprintf("%d (%s)", f.TracerPID, f.TracerComm), f.TracerPID
 		}
 		add(CauseAlreadyTraced, "already traced by "+who, "a thread has one tracer at a time: end "+who+" first", fmt.Sprintf("kill %d", end))
+	case f.State == 't':
+		// Its tracer's number is 0 to who is outside of that one's namespace.
+		add(CauseAlreadyTraced, "already traced by a process of another PID namespace", "a thread has one tracer at a time: end that one first", "")
 	}
 	return all
 }
@@ -260,3 +265,8 @@ func (e *DeniedError) Unwrap() error { return e.Failure.Errno }
 // ErrGone says that there is no such process, or that it ended before its
 // first thread was seized.
 var ErrGone = fmt.Errorf("no such process: %w", fs.ErrNotExist)
+
+// ErrForeignProc says that the proc file system has the numbers of another PID
+// namespace than the caller's (a host's, mounted in a container), which are
+// those of others where ptrace takes them.
+var ErrForeignProc = errors.New("proc file system of another PID namespace")

@@ -29,6 +29,7 @@ func TestExplain(t *testing.T) {
 		{"kernel thread", with(func(f *Facts) { f.KernelThread = true }), CauseKernelThread, ""},
 		{"traced", with(func(f *Facts) { f.TracerTID, f.TracerPID, f.TracerComm = 71, 70, "strace" }), CauseAlreadyTraced, "70 (strace)"},
 		{"traced by who knows", with(func(f *Facts) { f.TracerTID = 71 }), CauseAlreadyTraced, "thread 71"},
+		{"traced from another PID namespace", with(func(f *Facts) { f.State = 't' }), CauseAlreadyTraced, "another PID namespace"},
 		{"traced, and another's", with(func(f *Facts) { f.TracerTID, f.SameUser = 71, false }), CauseAlreadyTraced, ""},
 		{"other user", with(func(f *Facts) { f.SameUser, f.UID = false, 0 }), CauseOtherUser, "user 0"},
 		{"other user, yama as well", with(func(f *Facts) { f.SameUser, f.Yama = false, 2 }), CauseOtherUser, ""},

@@ -17,8 +17,12 @@ import (
 type ProcFS struct{ procfs.FS }
 
 // Open opens a process; an error that is fs.ErrNotExist says that there is
-// none, a *[procfs.NotLeaderError] that pid is a thread of another.
+// none, a *[procfs.NotLeaderError] that pid is a thread of another, and
+// [ErrForeignProc] that the numbers here are no use to who traces.
 func (p ProcFS) Open(pid int) (Process, error) {
+	if own, err := p.OwnNamespace(); err == nil && !own {
+		return nil, ErrForeignProc
+	}
 	process, err := p.FS.Open(pid)
 	if err != nil {
 		return nil, err
@@ -142,9 +146,9 @@ func (p *procProcess) path(elem ...string) string {
 	return filepath.Join(append([]string{root}, elem...)...)
 }
 
-// initialUserNS is the user namespace that all others are in; its number is
-// fixed (include/linux/proc_ns.h, PROC_USER_INIT_INO).
-const initialUserNS = "user:[4026531837]"
+// InitialUserNS is the link of the user namespace that all others are in; its
+// number is fixed (include/linux/proc_ns.h, PROC_USER_INIT_INO).
+const InitialUserNS = "user:[4026531837]"
 
 // findUserNS finds out whether the process lives in our user namespace, and
 // whether we have CAP_SYS_PTRACE in its own. No file says so of a namespace that
@@ -157,7 +161,7 @@ func (p *procProcess) findUserNS(f *Facts) {
 	case p.ns == "":
 	case err == nil && theirs != p.ns:
 		f.SameUserNS, f.Privileged = false, true
-	case !errors.Is(err, fs.ErrPermission) || p.ns == initialUserNS:
+	case !errors.Is(err, fs.ErrPermission) || p.ns == InitialUserNS:
 	case f.Privileged, f.SameUser && f.Dumpable && !f.MoreCaps:
 		// Within one namespace that is enough.
 		f.SameUserNS, f.Privileged = false, false

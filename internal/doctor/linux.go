@@ -1,0 +1,41 @@
+package doctor
+
+import (
+	"sync"
+
+	"massattach/procfs"
+)
+
+// Linux is the system that the program runs on. The zero value knows of no parts
+// that need more than ptrace.
+type Linux struct {
+	// Births and Tasks say whether follow mode event and the BPF task iterator
+	// work here; nil: this version has no such thing.
+	Births, Tasks func() error
+	// Program is the one whose main calls [Probe] under the name [ProbeName]; ""
+	// is the one that runs.
+	Program string
+
+	fs     procfs.FS
+	once   sync.Once
+	filter Filter
+	deaf   bool // the filter has something against AskAccess
+}
+
+// ProbeName is the name under which [Linux.Program] is started to find out what
+// a seccomp filter does, which may be to kill who asks.
+const ProbeName = "massattach-probe"
+
+// What a probe says, a line each.
+const (
+	probePasses  = "ptrace passes"
+	probeRefuses = "ptrace is refused"
+	probeAccess  = "access is answered"
+)
+
+func part(works func() error) Part {
+	if works == nil {
+		return Part{}
+	}
+	return Part{Built: true, Err: works()}
+}
