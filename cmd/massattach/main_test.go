@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"massattach/attacher"
+	"massattach/internal/doctor"
 	"massattach/internal/target"
 	"massattach/procfs"
 )
@@ -47,8 +48,13 @@ func TestMain(m *testing.M) {
 			t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, program: "/nonexistent"}
 			os.Exit(t.run(context.Background(), os.Args[1:]))
 		},
-		"debugger": debugger,
-		"job":      job,
+		doctor.ProbeName: doctor.Probe,
+		"debugger":       debugger,
+		"job":            job,
+		"undumpable":     undumpable,
+		"motley":         motley,
+		"sealed":         sealed,
+		"uring":          uring,
 	})
 }
 
