@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,9 +43,9 @@ func (s situation) run(t *testing.T, verb ...string) (stdout []byte, code int) {
 	if publicDir != "" {
 		path = filepath.Join(publicDir, "massattach") // which anybody may run
 	}
-	args := append(append(s.via, path), append(verb, s.pid)...)
+	args := slices.Concat(s.via, []string{path}, verb, []string{s.pid})
 	if strings.HasPrefix(s.pid, "$") {
-		args = append(s.via, "sh", "-c", strings.Join(append(append([]string{"exec", path}, verb...), s.pid), " "))
+		args = slices.Concat(s.via, []string{"sh", "-c", "exec " + path + " " + strings.Join(verb, " ") + " " + s.pid})
 	}
 	program, err := exec.LookPath(args[0])
 	if err != nil {
@@ -56,18 +57,13 @@ func (s situation) run(t *testing.T, verb ...string) (stdout []byte, code int) {
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if s.user {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: nobody}
-		cmd.Path, cmd.Dir = filepath.Join(publicDir, "massattach"), publicDir
-		if len(s.via) > 0 {
-			cmd.Path = program
-		}
+		cmd.SysProcAttr, cmd.Dir = &syscall.SysProcAttr{Credential: nobody}, publicDir
 	}
 	err = cmd.Run()
-	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
 		t.Fatal(err)
-	} else if ok && exit.ExitCode() < 0 {
-		t.Logf("%s: %v: %s", verb[0], exit, errs.Bytes())
 	}
+	t.Logf("%s: %v\n%s", verb[0], cmd.ProcessState, errs.Bytes()) // seen when the test fails
 	return out.Bytes(), cmd.ProcessState.ExitCode()
 }
 
@@ -252,7 +248,10 @@ func TestForesight(t *testing.T) {
 			needs(t, has("strace", "-V"), "strace")
 			return situation{pid: "$PPID", via: []string{"strace", "-f", "-o", "/dev/null", "-e", "trace=none"}}
 		}, notPermitted, "unknown", "access", "leave it alone"},
-		{"our parent", func(t *testing.T) situation { return situation{pid: "$PPID"} }, exitComplete, "", "", ""},
+		{"our parent", func(t *testing.T) situation {
+			needTracing(t)
+			return situation{pid: "$PPID", via: []string{"sh", "-c", `"$@"; exit $?`, "sh"}}
+		}, exitComplete, "", "", ""},
 		{"another's /proc", func(t *testing.T) situation {
 			needsRoot(t)
 			needs(t, has("unshare", "--pid", "--fork", "true"), "unshare")

@@ -23,10 +23,11 @@ import (
 	"massattach/internal/target"
 )
 
-// other starts a process of another program than the target, and answers when it
-// has written a line.
+// other starts a process of another program than the target, or, for another
+// user, of one in this file; it answers when that has written a line.
 func other(t *testing.T, user *syscall.Credential, args ...string) *exec.Cmd {
 	t.Helper()
+	needTracing(t)
 	path, err := exec.LookPath(args[0])
 	if err != nil {
 		t.Fatal(err)
@@ -35,10 +36,7 @@ func other(t *testing.T, user *syscall.Credential, args ...string) *exec.Cmd {
 	cmd.Args[0] = args[0]
 	if user != nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
-		if filepath.Dir(path) != "/usr/bin" {
-			cmd.Path = filepath.Join(publicDir, "massattach")
-		}
-		cmd.Dir = publicDir
+		cmd.Path, cmd.Dir = filepath.Join(publicDir, "massattach"), publicDir
 	}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

@@ -65,10 +65,16 @@ func cgroupMounts(info string) map[string]mount {
 	return all
 }
 
-// cutPath cuts the directory root off p.
+// cutPath cuts the directory root off p. What lies outside of our cgroup
+// namespace, /../x, is inside of nothing.
 func cutPath(p, root string) (below string, inside bool) {
-	if root == "/" || p == root {
-		return strings.TrimPrefix(p, strings.TrimSuffix(root, "/")), true
+	switch {
+	case strings.HasPrefix(p, "/.."):
+		return "", false
+	case root == "/":
+		return p, true
+	case root == p:
+		return "", true
 	}
 	return strings.CutPrefix(p, root+"/")
 }

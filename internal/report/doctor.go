@@ -64,15 +64,18 @@ type Leftover struct {
 // Text writes it for people: the verdict, then each thing that was looked at.
 func (d *Doctor) Text(w io.Writer, style Style) error {
 	var b bytes.Buffer
-	name := "this machine"
+	name := style.Bold("this machine")
 	if d.PID != 0 {
-		name = Name(d.Comm, d.PID)
+		name = style.Bold(Name(d.Comm, d.PID))
+	}
+	if d.NSPID != 0 {
+		name += fmt.Sprintf(" (%d in its PID namespace)", d.NSPID)
 	}
 	verdict := Line(d.Verdict)
 	if !d.CanAttach || d.Cause != "" {
 		verdict = style.Warn(verdict)
 	}
-	fmt.Fprintf(&b, "%s: %s\n", style.Bold(name), verdict)
+	fmt.Fprintf(&b, "%s: %s\n", name, verdict)
 
 	var rows []finding
 	for _, l := range d.Leftovers {
