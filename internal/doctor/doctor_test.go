@@ -273,6 +273,7 @@ func TestLeftovers(t *testing.T) {
 	}{
 		{Stopped{State: 'T'}, "nobody traces it", "kill -CONT 4211"},
 		{Stopped{State: 't', Tracer: gdb('S', true)}, "", ""},
+		{Stopped{State: 't', Tracer: gdb('D', true)}, "", ""},
 		{Stopped{State: 't', Tracer: gdb('S', false)}, "held by 70 (gdb), which does not move", "kill 70"},
 		{Stopped{State: 't', Tracer: gdb('T', false)}, "held by 70 (gdb), which is stopped itself", "kill -CONT 70"},
 		{Stopped{State: 't', Tracer: gdb('t', false)}, "which is stopped itself", "kill -CONT 70"},
@@ -382,6 +383,7 @@ func TestFreezer(t *testing.T) {
 		{Cgroup{Path: "/"}, Cgroup{Path: "/"}, false, ""},
 		{Cgroup{Path: "/a"}, Cgroup{Path: "/b"}, false, ""},
 		{Cgroup{Path: "/a"}, Cgroup{Path: "/a"}, true, ""},
+		{Cgroup{Path: "/a", Frozen: true, Thaw: "thaw us"}, Cgroup{Path: "/b"}, true, "thaw us"},
 		{Cgroup{Path: "/a"}, Cgroup{Path: "/b", Frozen: true, Thaw: "thaw it"}, true, "thaw it"},
 	} {
 		f := plain()

@@ -100,5 +100,5 @@ type Tracer struct {
 	PID, TID int    // PID 0: unknown
 	Comm     string // of the process
 	State    byte   // of the thread, 0 when it is gone
-	Moved    bool   // it has run while we looked
+	Moved    bool   // it has run while we looked, or can't be seen
 }

@@ -31,11 +31,11 @@ func appendLeftover(all []report.Leftover, s Stopped) []report.Leftover {
 	case s.Tracer.State == 'T' || s.Tracer.State == 't':
 		l.Detail = held + ", which is stopped itself"
 		l.Remedy = fmt.Sprintf("kill -CONT %d", id)
+	case s.Tracer.Moved:
+		return all
 	case s.Tracer.State == 'D':
 		l.Detail = held + ", which hangs in the kernel (state D)"
 		l.Remedy = fmt.Sprintf("sudo cat /proc/%d/stack", s.Tracer.TID)
-	case s.Tracer.Moved:
-		return all
 	default:
 		l.Detail = held + ", which does not move: it hangs, or waits for its user"
 		l.Remedy = fmt.Sprintf("kill %d", id)

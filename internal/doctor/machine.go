@@ -125,21 +125,24 @@ func (e *exam) priority() report.Check {
 	return warn("priority", "neither CAP_SYS_NICE nor RLIMIT_NICE: slow beside hundreds of threads that compete for each CPU", remedy)
 }
 
-// freezer: while we are frozen, the first signal freezes its receiver.
+// freezer: while this process is frozen, the first signal freezes its receiver.
 func (e *exam) freezer() report.Check {
 	ours := e.machine.Cgroup
-	if e.target == nil {
-		if ours.Path == "" {
-			return ok("freezer", "no cgroup freezer to be seen")
-		}
-		return ok("freezer", "our cgroup is "+ours.Path)
+	var theirs Cgroup
+	if e.target != nil {
+		theirs = e.target.Cgroup
 	}
-	theirs := e.target.Cgroup
 	switch {
+	case ours.Frozen:
+		return warn("freezer", "this process's own cgroup "+ours.Path+" is about to freeze: each thread that gets a signal would freeze with massattach", ours.Thaw)
 	case theirs.Frozen:
 		return warn("freezer", "its cgroup "+theirs.Path+" is frozen: nobody in it stops, ends or handles a signal before it thaws", theirs.Thaw)
 	case theirs.Path != "" && theirs.Path == ours.Path && ours.Path != "/":
-		return warn("freezer", "it is in our own cgroup, "+ours.Path+": who freezes that freezes massattach as well, and each thread that gets a signal with it", "")
+		return warn("freezer", "it is in this process's own cgroup, "+ours.Path+": who freezes that freezes massattach as well, and each thread that gets a signal with it", "")
+	case ours.Path == "":
+		return ok("freezer", "no cgroup freezer to be seen")
+	case e.target == nil:
+		return ok("freezer", "this process's cgroup is "+ours.Path+", and not frozen")
 	}
 	return ok("freezer", "its cgroup is not frozen")
 }

@@ -3,8 +3,10 @@ package doctor
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,7 +96,7 @@ func (l *Linux) limits(m *Machine) (all []Limit) {
 		}
 	}
 	// kernel/fork.c, copy_process
-	exempt := m.UID == 0 || m.has(capSysResource) || m.has(capSysAdmin)
+	exempt := m.InitialUserNS && (m.UID == 0 || m.has(capSysResource) || m.has(capSysAdmin))
 	if most, bounded := rlimit(unix.RLIMIT_NPROC); bounded && !exempt {
 		all = append(all, Limit{fmt.Sprintf("RLIMIT_NPROC of user %d", m.UID), most, ours, "sudo prlimit --nproc=unlimited --pid $$"})
 	}
@@ -116,16 +118,15 @@ func (l *Linux) probe() {
 	cmd.Args[0] = ProbeName
 	cmd.Stdout = &said
 	err = cmd.Run()
-	switch lines := said.String(); {
+	lines := said.String()
+	switch {
+	case cmd.ProcessState == nil: // it could not be started, which says nothing
 	case strings.Contains(lines, probeRefuses):
 		l.filter = FilterRefuses
 	case !strings.Contains(lines, probePasses):
 		l.filter = FilterKills
-		if cmd.ProcessState == nil {
-			l.filter = FilterPasses // it could not be started, which says nothing
-		}
 	}
-	l.deaf = err != nil || !strings.Contains(said.String(), probeAccess)
+	l.deaf = err != nil || !strings.Contains(lines, probeAccess)
 }
 
 // Probe is all of the program that is started as [ProbeName].
@@ -164,8 +165,8 @@ func (l *Linux) Target(pid int) (Target, error) {
 		return Target{}, err
 	}
 	t.Groups = c.all
-	for tracer, n := range c.held {
-		s := Stopped{PID: pid, Comm: t.Comm, Threads: n, State: 't', Tracer: Tracer{TID: tracer}}
+	for _, tracer := range slices.Sorted(maps.Keys(c.held)) {
+		s := Stopped{PID: pid, Comm: t.Comm, Threads: c.held[tracer], State: 't', Tracer: Tracer{TID: tracer}}
 		if tracer == stopped {
 			s.State, s.Tracer = 'T', Tracer{}
 		}
@@ -255,29 +256,31 @@ const watchFor = 100 * time.Millisecond
 func (l *Linux) watchTracers(all []Stopped) {
 	before := make(map[int]procfs.Status)
 	for i := range all {
-		if t := &all[i].Tracer; t.TID != 0 {
-			t.PID, _ = l.fs.TGID(t.TID)
-			if t.PID == 0 {
-				continue
-			}
-			if leader, err := l.status(t.PID, t.PID); err == nil {
-				t.Comm = leader.Name
-			}
-			before[t.TID], _ = l.status(t.PID, t.TID)
+		t := &all[i].Tracer
+		t.PID, t.Comm = l.tracer(t.TID)
+		if st, err := l.status(t.PID, t.TID); err == nil {
+			before[t.TID] = st
 		}
 	}
-	if len(before) == 0 {
-		return
+	if len(before) > 0 {
+		time.Sleep(watchFor)
 	}
-	time.Sleep(watchFor)
 	for i := range all {
 		t := &all[i].Tracer
+		then, seen := before[t.TID]
 		now, err := l.status(t.PID, t.TID)
-		if t.PID == 0 || err != nil {
-			continue
-		}
-		then := before[t.TID]
 		t.State = now.State
-		t.Moved = now.State == 'R' || now.VoluntarySwitches != then.VoluntarySwitches || now.NonvoluntarySwitches != then.NonvoluntarySwitches
+		t.Moved = !seen || err != nil || now.State == 'R' ||
+			now.VoluntarySwitches != then.VoluntarySwitches || now.NonvoluntarySwitches != then.NonvoluntarySwitches
 	}
+}
+
+// tracer is the process of the tracing thread tid, and its name.
+func (l *Linux) tracer(tid int) (pid int, comm string) {
+	pid, err := l.fs.TGID(tid)
+	if err != nil {
+		return 0, ""
+	}
+	leader, _ := l.status(pid, pid)
+	return pid, leader.Name
 }
