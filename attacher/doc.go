@@ -65,6 +65,12 @@
 // traces others or reads its TracerPid can tell. While the tracing program
 // itself is stopped or frozen the first signal freezes its receiver.
 //
+// # Before an attach
+//
+// What stands in the way can be asked for without attaching: [ProcFS.Open] a
+// process, and the [Facts] of its threads have [Facts.Obstacles]. A refusal is
+// explained by the first of them.
+//
 // # What a host program feels
 //
 // A program that uses this package must not wait for any child without

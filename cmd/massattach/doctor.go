@@ -18,14 +18,9 @@ type doctorVerb struct {
 	system  doctor.System
 }
 
-// doctorSystem is what doctor looks at. Parts that need more than ptrace say here
-// whether they work.
-func doctorSystem() doctor.System {
-	return &doctor.Linux{}
-}
-
 func (t *tool) doctorCommand() *cobra.Command {
-	v := &doctorVerb{tool: t}
+	// Parts that need more than ptrace say here whether they work.
+	v := &doctorVerb{tool: t, system: &doctor.Linux{}}
 	cmd := &cobra.Command{
 		Use:   "doctor [flags] [PID...]",
 		Short: "Say whether attaching can work, and what is in the way",
@@ -58,7 +53,6 @@ func (v *doctorVerb) run(cmd *cobra.Command, args []string) error {
 	if all = unique(all); len(all) == 0 {
 		all = []int{0}
 	}
-	v.system = doctorSystem()
 	var codes []int
 	for _, pid := range all {
 		code, err := v.examine(pid)

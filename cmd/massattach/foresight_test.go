@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"massattach/internal/doctor"
+	"massattach/internal/report"
 	"massattach/internal/target"
 )
 
@@ -336,4 +337,25 @@ func TestForesightKilled(t *testing.T) {
 		t.Errorf("attach: exit %d, %s", code, out)
 	}
 	isFree(t, tg)
+}
+
+// The exit codes of what can't be set up here.
+func TestForeseen(t *testing.T) {
+	for _, tc := range []struct {
+		can   bool
+		cause string
+		want  int
+	}{
+		{true, "", exitComplete},
+		{true, "already-traced", exitPartial},
+		{false, "yama", exitDenied},
+		{false, "unknown", exitDenied},
+		{false, doctor.CauseKernel, exitError},
+		{false, doctor.CauseLimit, exitError},
+		{false, doctor.CauseProc, exitError},
+	} {
+		if got := foreseen(&report.Doctor{CanAttach: tc.can, Cause: tc.cause}); got != tc.want {
+			t.Errorf("%v, %q: exit %d, want %d", tc.can, tc.cause, got, tc.want)
+		}
+	}
 }

@@ -175,6 +175,26 @@ func TestCauses(t *testing.T) {
 	}
 }
 
+// What is not in the way, or not what is named, is told as it is.
+func TestReached(t *testing.T) {
+	f := plain()
+	f.facts().SameUser, f.facts().UID = false, 5
+	f.machine.UID, f.facts().OurUID = 0, 0
+	for _, tc := range []struct {
+		change func()
+		detail string
+	}{
+		{func() {}, "user 5; it takes CAP_SYS_PTRACE to reach it"},
+		{func() { f.facts().Access = attacher.AccessGranted }, "user 5; the kernel grants access all the same"},
+		{func() { f.privileged(sysPtrace) }, "user 5; CAP_SYS_PTRACE reaches it"},
+	} {
+		tc.change()
+		if c := find(t, examine(t, f, 4211).Checks, "user"); !c.OK || c.Detail != tc.detail {
+			t.Errorf("%+v, want %q", c, tc.detail)
+		}
+	}
+}
+
 // Without a process it is about those of our own, or about all.
 func TestMachine(t *testing.T) {
 	for _, tc := range []struct {

@@ -11,35 +11,47 @@ import (
 // accessChecks are about what SEIZE asks for of this process, whoever it is for.
 // What is in the way is package attacher's to say; the rest is said here.
 func (e *exam) accessChecks() []report.Check {
-	m, f := &e.machine, e.groups[0].Facts
-	seccomp := "no filter on this process"
-	switch {
-	case m.Filter == FilterKills:
-		seccomp = "" // what follows says the rest
-	case m.Seccomp:
-		seccomp = "the filter on this process lets ptrace through"
+	return []report.Check{e.seccomp(), e.yama(), e.capability()}
+}
+
+func (e *exam) seccomp() report.Check {
+	m := &e.machine
+	fine := "no filter on this process"
+	if m.Seccomp {
+		fine = "the filter on this process lets ptrace through"
 	}
-	yama := ""
+	c := e.check("seccomp", fine, attacher.CauseSeccomp)
+	if m.Filter == FilterKills {
+		c.Detail = "the filter on this process kills who calls ptrace"
+	}
+	return c
+}
+
+func (e *exam) yama() report.Check {
+	m, f := &e.machine, e.groups[0].Facts
+	fine := fmt.Sprintf("kernel.yama.ptrace_scope is %d", m.Yama)
 	switch {
 	case m.Yama < 0:
-		yama = "not in this kernel"
+		fine = "not in this kernel"
 	case m.Yama == 0:
-		yama = "kernel.yama.ptrace_scope is 0: nothing in the way"
-	case f.Privileged:
-		yama = fmt.Sprintf("kernel.yama.ptrace_scope is %d, and CAP_SYS_PTRACE overrides it", m.Yama)
-	case f.Descendant:
-		yama = fmt.Sprintf("kernel.yama.ptrace_scope is %d, and it descends from this process", m.Yama)
+		fine += ": nothing in the way"
+	case f.Descendant && !f.Privileged:
+		fine += ", and it descends from this process"
 	default:
-		yama = fmt.Sprintf("kernel.yama.ptrace_scope is %d, and the kernel grants access all the same", m.Yama)
+		fine += "; " + reached(f)
 	}
-	checks := []report.Check{
-		e.check("seccomp", seccomp, attacher.CauseSeccomp),
-		e.check("yama", yama, attacher.CauseYama),
+	return e.check("yama", fine, attacher.CauseYama)
+}
+
+// reached says how something is not in the way that could be.
+func reached(f attacher.Facts) string {
+	switch {
+	case f.Privileged:
+		return "CAP_SYS_PTRACE reaches it"
+	case f.Access == attacher.AccessGranted:
+		return "the kernel grants access all the same"
 	}
-	if m.Filter == FilterKills {
-		checks[0].Detail = "the seccomp filter on this process kills who calls ptrace"
-	}
-	return append(checks, e.capability())
+	return "it takes CAP_SYS_PTRACE to reach it"
 }
 
 func (e *exam) capability() report.Check {
@@ -59,15 +71,15 @@ func (e *exam) targetChecks() []report.Check {
 	t, f := e.target, e.groups[0].Facts
 	user := fmt.Sprintf("user %d, as this process", f.UID)
 	if !f.SameUser {
-		user = fmt.Sprintf("user %d; CAP_SYS_PTRACE reaches it", f.UID)
+		user = fmt.Sprintf("user %d; %s", f.UID, reached(f))
 	}
 	ns := "the same as this process's"
 	if !f.SameUserNS {
-		ns = "another one, in which this process has CAP_SYS_PTRACE"
+		ns = "another one; " + reached(f)
 	}
 	dumpable := "it is dumpable"
 	if !f.Dumpable {
-		dumpable = "it is not dumpable; CAP_SYS_PTRACE reaches it"
+		dumpable = "it is not dumpable; " + reached(f)
 	}
 	inner := "the same as this process's"
 	if t.NSPID != t.PID {
@@ -143,7 +155,7 @@ func (e *exam) effects() []string {
 		woken,
 		"a thread that has ended stays a zombie until it is reaped, some µs later",
 		"with --follow clone each birth stops the newborn and its creator",
-		"who traces others, or reads its TracerPid, can tell",
+		"it can tell, if it traces others or reads its TracerPid",
 	}
 	if !e.groups[0].Facts.Privileged {
 		all = append(all, "a set-uid or file-capability exec gains no privilege, because massattach lacks CAP_SYS_PTRACE")
