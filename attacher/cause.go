@@ -227,7 +227,7 @@ func (f Facts) guess() Obstacle {
 	if !f.Privileged {
 		return Obstacle{CauseNoCapability, "this process lacks CAP_SYS_PTRACE over it", "run it as root", "sudo " + Again}
 	}
-	return Obstacle{CauseUnknown, "", "a security module (SELinux, AppArmor) may have logged it", "sudo dmesg | tail"}
+	return Obstacle{CauseUnknown, "the kernel refuses it, and nothing that can be read says why", "a security module (SELinux, AppArmor) may have logged it", "sudo dmesg | tail"}
 }
 
 // Failure is a thread that could not be seized.

@@ -19,7 +19,6 @@ type doctorVerb struct {
 }
 
 func (t *tool) doctorCommand() *cobra.Command {
-	// Parts that need more than ptrace say here whether they work.
 	v := &doctorVerb{tool: t, system: &doctor.Linux{}}
 	cmd := &cobra.Command{
 		Use:   "doctor [flags] [PID...]",

@@ -30,9 +30,9 @@ type Machine struct {
 	Seccomp       bool   // a seccomp filter is on us
 	Filter        Filter // and this is what it does
 
-	BTF    bool // the kernel has its types in /sys/kernel/btf/vmlinux
-	Births Part // follow mode event
-	Tasks  Part // BPF task iterator
+	BTF    bool  // the kernel has its types in /sys/kernel/btf/vmlinux
+	Births error // why follow mode event doesn't work, nil when it does
+	Tasks  error // the same of the BPF task iterator
 
 	Cgroup Cgroup // ours
 	Limits []Limit
@@ -46,12 +46,6 @@ const (
 	FilterRefuses               // it has it fail
 	FilterKills                 // it ends who asks
 )
-
-// Part is a part of massattach that needs more than ptrace.
-type Part struct {
-	Built bool  // this version has it
-	Err   error // why it doesn't work here; nil when it does
-}
 
 // Limit bounds how many threads there may be.
 type Limit struct {

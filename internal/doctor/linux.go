@@ -6,12 +6,8 @@ import (
 	"massattach/procfs"
 )
 
-// Linux is the system that the program runs on. The zero value knows of no parts
-// that need more than ptrace.
+// Linux is the system that the program runs on.
 type Linux struct {
-	// Births and Tasks say whether follow mode event and the BPF task iterator
-	// work here; nil: this version has no such thing.
-	Births, Tasks func() error
 	// Program is the one whose main calls [Probe] under the name [ProbeName]; ""
 	// is the one that runs.
 	Program string
@@ -32,10 +28,3 @@ const (
 	probeRefuses = "ptrace is refused"
 	probeAccess  = "access is answered"
 )
-
-func part(works func() error) Part {
-	if works == nil {
-		return Part{}
-	}
-	return Part{Built: true, Err: works()}
-}

@@ -26,6 +26,7 @@ var (
 	linuxMin   = version{4, 7}  // waitid takes __WALL
 	linuxWatch = version{5, 3}  // pidfd_open: the watchdog
 	linuxEvent = version{5, 12} // follow mode event
+	linuxTasks = version{6, 1}  // the BPF task iterator, of one process
 	linuxTID   = version{5, 13} // a wait for one of many tracees takes no longer than for one of few
 )
 
@@ -72,10 +73,7 @@ func (e *exam) machineChecks() []report.Check {
 	if !m.Repairs {
 		checks = append(checks, warn("repair", "calls that a signal which the target ignores interrupts return EINTR here: they are repaired on amd64 only", ""))
 	}
-	if m.Births.Built || m.Tasks.Built {
-		checks = append(checks, e.bpf(), e.btf())
-	}
-	return checks
+	return append(checks, e.bpf(), e.btf())
 }
 
 func ok(name, detail string) report.Check { return report.Check{Name: name, OK: true, Detail: detail} }
@@ -187,27 +185,22 @@ func (e *exam) styles() []report.Check {
 
 // follow are the modes of following births.
 func (e *exam) follow() []report.Check {
-	var modes []report.Check
-	if e.machine.Births.Built {
-		modes = append(modes, e.part("event", e.machine.Births, linuxEvent,
-			"births are heard from the kernel, and stop nobody", "attach falls back to scan"))
-	}
-	return append(modes,
+	return []report.Check{
+		e.part("event", e.machine.Births, linuxEvent, "births are heard from the kernel, and stop nobody", "attach falls back to scan"),
 		ok("scan", "threads are listed again, and nobody is stopped"),
 		ok("clone", "each birth stops the newborn and its creator"),
-		ok("none", "who is born later is left alone"))
+		ok("none", "who is born later is left alone"),
+	}
 }
 
 func (e *exam) fastPaths() []report.Check {
-	if !e.machine.Tasks.Built {
-		return []report.Check{}
-	}
-	return []report.Check{e.part("tasks", e.machine.Tasks, version{}, "the BPF task iterator", "read from /proc instead")}
+	return []report.Check{e.part("tasks", e.machine.Tasks, linuxTasks, "the BPF task iterator", "read from /proc instead")}
 }
 
-// part is a part of massattach that may not work here.
-func (e *exam) part(name string, p Part, since version, works, instead string) report.Check {
-	if p.Err == nil {
+// part is a part of massattach that needs more than ptrace; err is why it doesn't
+// work here.
+func (e *exam) part(name string, err error, since version, works, instead string) report.Check {
+	if err == nil {
 		return ok(name, works)
 	}
 	m := &e.machine
@@ -221,8 +214,8 @@ func (e *exam) part(name string, p Part, since version, works, instead string) r
 	case !m.BTF:
 		remedy = e.btf().Remedy
 	}
-	why := p.Err.Error()
-	if errors.Is(p.Err, fs.ErrPermission) && !m.mayBPF() {
+	why := err.Error()
+	if errors.Is(err, fs.ErrPermission) && !m.mayBPF() {
 		why = e.bpf().Detail
 	}
 	return no(name, strings.ReplaceAll(why, "\n", "; ")+"; "+instead, remedy)

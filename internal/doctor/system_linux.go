@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"massattach/attacher"
+	"massattach/internal/bpf"
 	"massattach/internal/sys"
 	"massattach/procfs"
 )
@@ -23,7 +24,7 @@ func (l *Linux) Machine() Machine {
 	l.once.Do(l.probe)
 	m := Machine{
 		Release: release(), Repairs: sys.CanRestart, OwnProc: true, UID: os.Getuid(), Yama: -1,
-		Filter: l.filter, Births: part(l.Births), Tasks: part(l.Tasks),
+		Filter: l.filter, Births: bpf.BirthsSupported(), Tasks: bpf.TasksSupported(),
 	}
 	if own, err := l.fs.OwnNamespace(); err == nil {
 		m.OwnProc = own
