@@ -18,6 +18,7 @@ import (
 
 	"massattach/attacher"
 	"massattach/internal/doctor"
+	"massattach/internal/programs"
 	"massattach/internal/target"
 	"massattach/procfs"
 )
@@ -26,6 +27,7 @@ import (
 // start, the command itself, as the scripts run it, and those that get in its way.
 func TestMain(m *testing.M) {
 	target.Main()
+	programs.Main()
 	testscript.Main(leakCheck{m}, map[string]func(){
 		"massattach":          main,
 		"massattach-watchdog": watchdog,

@@ -18,6 +18,9 @@ import (
 
 func TestMain(m *testing.M) {
 	programs.Main()
+	if os.Getenv(envVictim) != "" {
+		victim()
+	}
 	// As the command does: see its main.
 	runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0)))
 	code := m.Run()

@@ -54,10 +54,10 @@ func startRedis(ctx context.Context, p *Program) error {
 // loadRedis runs redis-benchmark, which takes a number of requests and no time,
 // as often as fits in d.
 func loadRedis(ctx context.Context, p *Program, d time.Duration) (Load, error) {
-	const requests = 20_000
+	const requests = 10_000
 	var l Load
 	for l.Elapsed < d {
-		out, err := run(ctx, order{Argv: []string{"redis-benchmark", "-s", p.file("socket"), "-t", "set,get,lpush,lpop,mset",
+		out, err := run(ctx, order{Argv: []string{"redis-benchmark", "-s", p.file("socket"), "-t", "set,get,lpush,lpop",
 			"-n", strconv.Itoa(requests), "-r", "10000", "-c", "50", "--csv"}})
 		if err != nil {
 			return l, err
