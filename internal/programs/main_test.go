@@ -49,8 +49,9 @@ func size[T any](small, full T) T {
 // default first.
 var following = []attacher.Follow{attacher.FollowScan, attacher.FollowClone}
 
-// start runs a program until the test ends.
-func start(t *testing.T, k *programs.Kind) *programs.Program {
+// need skips the test if the machine lacks something of the program. In CI
+// nothing may be lacking.
+func need(t *testing.T, k *programs.Kind) {
 	t.Helper()
 	if err := k.Missing(); err != nil {
 		if inCI() {
@@ -58,6 +59,12 @@ func start(t *testing.T, k *programs.Kind) *programs.Program {
 		}
 		t.Skip(err)
 	}
+}
+
+// start runs a program until the test ends.
+func start(t *testing.T, k *programs.Kind) *programs.Program {
+	t.Helper()
+	need(t, k)
 	p, err := k.Start(t.Context())
 	if err != nil {
 		t.Fatal(err)
