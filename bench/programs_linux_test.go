@@ -18,12 +18,14 @@ import (
 
 // What is left of the throughput of real programs while they are attached to:
 // windows by turns untraced, attached, and with a bare SEIZE of all threads.
-// %kept is the median attached by the median untraced, %spread what lies between
-// the best and the worst of the untraced ones, as a part of their median.
+// %kept is the median attached by the median untraced; beside it stand the
+// quartiles of what each window kept of the untraced one of its round, and as
+// %spread the middle half of the untraced ones, as a part of their median.
 func BenchmarkPrograms(b *testing.B) {
-	rounds, window := 1, time.Second
+	const window = time.Second
+	rounds := 1
 	if os.Getenv("MASSATTACH_CAMPAIGN") != "" {
-		rounds, window = 8, 4*time.Second
+		rounds = 24
 	}
 	for _, k := range programs.All {
 		b.Run(k.Name, func(b *testing.B) {
@@ -83,14 +85,25 @@ func report(b *testing.B, untraced, attached, bare []float64) {
 	b.ReportMetric(median(bare), "raw/s")
 	b.ReportMetric(100*median(attached)/free, "%kept")
 	b.ReportMetric(100*median(bare)/free, "%kept-raw")
-	b.ReportMetric(100*(slices.Max(untraced)-slices.Min(untraced))/free, "%spread")
-	kept := make([]float64, len(untraced))
-	for i := range kept {
-		kept[i] = 100 * attached[i] / untraced[i]
+	kept, keptRaw := parts(attached, untraced), parts(bare, untraced)
+	for q := 1; q < 4; q++ {
+		b.ReportMetric(100*quartile(kept, q), fmt.Sprintf("%%kept-q%d", q))
+		b.ReportMetric(100*quartile(keptRaw, q), fmt.Sprintf("%%kept-raw-q%d", q))
 	}
-	slices.Sort(kept)
-	b.ReportMetric(kept[len(kept)/4], "%kept-q1")
-	b.ReportMetric(kept[len(kept)*3/4], "%kept-q3")
+	b.ReportMetric(100*(quartile(untraced, 3)-quartile(untraced, 1))/free, "%spread")
+}
+
+// parts are the ratios pair by pair.
+func parts(of, whole []float64) []float64 {
+	p := make([]float64, len(of))
+	for i := range p {
+		p[i] = of[i] / whole[i]
+	}
+	return p
+}
+
+func quartile(v []float64, q int) float64 {
+	return slices.Sorted(slices.Values(v))[len(v)*q/4]
 }
 
 // forward attaches bare tracers to all threads of a process, each to as many as
