@@ -39,7 +39,7 @@ func startGoServer(ctx context.Context, p *Program) error {
 	if err != nil {
 		return err
 	}
-	if err := p.run([]string{self, "127.0.0.1:" + p.port}, envRole+"="+roleGoServer, "GOMAXPROCS=4"); err != nil {
+	if err := p.launch([]string{self, "127.0.0.1:" + p.port}, envRole+"="+roleGoServer, "GOMAXPROCS=4"); err != nil {
 		return err
 	}
 	return p.serves(ctx)

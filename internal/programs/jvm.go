@@ -34,7 +34,7 @@ func startJVM(ctx context.Context, p *Program) error {
 	if err := p.write("Server.java", javaServer); err != nil {
 		return err
 	}
-	if err := p.run([]string{"java", "-Xss256k", "-Xmx256m", "-XX:+UseSerialGC", "-XX:ErrorFile=" + p.file("crash"),
+	if err := p.launch([]string{"java", "-Xss256k", "-Xmx256m", "-XX:+UseSerialGC", "-XX:ErrorFile=" + p.file("crash"),
 		"-Dsun.net.httpserver.nodelay=true", "Server.java", p.port}); err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func startNginx(ctx context.Context, p *Program) error {
 		return err
 	}
 	// -e: what it says before it has read where to.
-	if err := p.run([]string{nginx, "-p", p.dir, "-c", "nginx.conf", "-e", "stderr"}); err != nil {
+	if err := p.launch([]string{nginx, "-p", p.dir, "-c", "nginx.conf", "-e", "stderr"}); err != nil {
 		return err
 	}
 	return p.serves(ctx)

@@ -30,7 +30,7 @@ func startNode(ctx context.Context, p *Program) error {
 	if err := p.write("server.js", nodeServer); err != nil {
 		return err
 	}
-	if err := p.run([]string{"node", "server.js", p.port}); err != nil {
+	if err := p.launch([]string{"node", "server.js", p.port}); err != nil {
 		return err
 	}
 	return p.serves(ctx)

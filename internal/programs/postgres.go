@@ -47,7 +47,7 @@ func startPostgres(ctx context.Context, p *Program) error {
 		Dir: p.dir, User: p.owner}); err != nil {
 		return err
 	}
-	if err := p.run([]string{postgres, "-D", data, "-k", p.dir, "-c", "listen_addresses=", "-c", "fsync=off",
+	if err := p.launch([]string{postgres, "-D", data, "-k", p.dir, "-c", "listen_addresses=", "-c", "fsync=off",
 		"-c", "shared_buffers=64MB", "-c", "max_wal_size=256MB", "-c", "checkpoint_timeout=30s"}); err != nil {
 		return err
 	}

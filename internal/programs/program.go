@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -39,9 +41,9 @@ var All = []*Kind{JVM, Postgres, Nginx, Redis, GoServer, Node, Shell}
 // Missing says what of Needs this machine lacks; nil: nothing.
 func (k *Kind) Missing() error {
 	var errs []error
-	for command, pkg := range k.Needs {
+	for _, command := range slices.Sorted(maps.Keys(k.Needs)) {
 		if _, err := find(command); err != nil {
-			errs = append(errs, fmt.Errorf("%s needs %s, of Debian's %s", k, command, pkg))
+			errs = append(errs, fmt.Errorf("%s needs %s, of Debian's %s", k, command, k.Needs[command]))
 		}
 	}
 	return errors.Join(errs...)
@@ -124,8 +126,8 @@ func (p *Program) write(name, text string) error {
 	return os.WriteFile(p.file(name), []byte(text), 0o644)
 }
 
-// run starts the program below its supervisor.
-func (p *Program) run(argv []string, env ...string) (err error) {
+// launch starts the program below its supervisor.
+func (p *Program) launch(argv []string, env ...string) (err error) {
 	o := order{Argv: argv, Env: env, Dir: p.dir, User: p.owner, Stop: p.Kind.stop, Remove: p.dir}
 	var tty *os.File
 	if p.tty != nil {

@@ -36,18 +36,22 @@ func TestPrograms(t *testing.T) {
 				})
 			}
 			t.Run("rounds", func(t *testing.T) {
-				for rounds := 0; rounds < size(6, 20); {
+				rounds := 0
+				for rounds < size(6, 20) {
 					load := underLoad(t, p, time.Second)
 					for busy := true; busy; rounds++ {
-						attach(t, p, following[rounds%len(following)]).detach(t)
+						s := attach(t, p, following[rounds%len(following)])
+						time.Sleep(25 * time.Millisecond)
+						s.detach(t)
 						select {
 						case <-load:
 							busy = false
-						case <-time.After(50 * time.Millisecond):
+						case <-time.After(25 * time.Millisecond):
 						}
 					}
 					unharmed(t, p)
 				}
+				t.Logf("%d rounds", rounds)
 			})
 		})
 	}

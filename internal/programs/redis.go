@@ -27,7 +27,7 @@ var Redis = &Kind{
 }
 
 func startRedis(ctx context.Context, p *Program) error {
-	err := p.run([]string{"redis-server", "--port", "0", "--unixsocket", p.file("socket"), "--dir", p.dir,
+	err := p.launch([]string{"redis-server", "--port", "0", "--unixsocket", p.file("socket"), "--dir", p.dir,
 		"--appendonly", "yes", "--appendfsync", "everysec", "--save", "3 1", "--daemonize", "no"})
 	if err != nil {
 		return err

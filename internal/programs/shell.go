@@ -30,7 +30,7 @@ func startShell(ctx context.Context, p *Program) (err error) {
 	if p.tty, err = openTerminal(p.log); err != nil {
 		return err
 	}
-	if err := p.run([]string{"bash", "--norc", "--noprofile", "--noediting", "-i"}, "PS1=", "PS2=", "HISTFILE=", "TERM=dumb"); err != nil {
+	if err := p.launch([]string{"bash", "--norc", "--noprofile", "--noediting", "-i"}, "PS1=", "PS2=", "HISTFILE=", "TERM=dumb"); err != nil {
 		return err
 	}
 	p.tty.begin()
