@@ -25,7 +25,7 @@ func BenchmarkPrograms(b *testing.B) {
 	const window = time.Second
 	rounds := 1
 	if os.Getenv("MASSATTACH_CAMPAIGN") != "" {
-		rounds = 24
+		rounds = 16
 	}
 	for _, k := range programs.All {
 		b.Run(k.Name, func(b *testing.B) {
