@@ -21,6 +21,9 @@ import (
 // %kept is the median attached by the median untraced; beside it stand the
 // quartiles of what each window kept of the untraced one of its round, and as
 // %spread the middle half of the untraced ones, as a part of their median.
+// %cpu is the time of processors that each request and the like took, of the
+// program and its tracers, by that of untraced ones: where others use the
+// machine, too, it says more.
 func BenchmarkPrograms(b *testing.B) {
 	const window = time.Second
 	rounds := 1
@@ -43,13 +46,14 @@ func BenchmarkPrograms(b *testing.B) {
 				func(pid int) (io.Closer, error) { return attacher.Attach(b.Context(), pid, nil) },
 				func(pid int) (io.Closer, error) { return forward(b.Context(), k, pid) },
 			}
-			_ = rate(b, p, ways[0], window) // it warms up
-			rates := make([][]float64, len(ways))
+			_, _ = measure(b, p, ways[0], window) // it warms up
+			var rates, costs [3][]float64
 			for b.Loop() {
 				for i := range rounds {
 					for j := range ways {
 						way := (i + j) % len(ways)
-						rates[way] = append(rates[way], rate(b, p, ways[way], window))
+						rate, cost := measure(b, p, ways[way], window)
+						rates[way], costs[way] = append(rates[way], rate), append(costs[way], cost)
 					}
 				}
 			}
@@ -57,25 +61,37 @@ func BenchmarkPrograms(b *testing.B) {
 				b.Error(err)
 			}
 			report(b, rates[0], rates[1], rates[2])
+			b.ReportMetric(100*median(costs[1])/median(costs[0]), "%cpu")
+			b.ReportMetric(100*median(costs[2])/median(costs[0]), "%cpu-raw")
 		})
 	}
 }
 
-// rate is that of one window.
-func rate(b *testing.B, p *programs.Program, attach func(pid int) (io.Closer, error), window time.Duration) float64 {
+// measure answers the rate of one window, and the seconds of processors that
+// each request took.
+func measure(b *testing.B, p *programs.Program, attach func(pid int) (io.Closer, error), window time.Duration) (rate, cost float64) {
 	b.Helper()
+	used := func() time.Duration {
+		d, err := p.CPU()
+		if err != nil {
+			b.Fatal(err)
+		}
+		return d + cpu(b)
+	}
 	crew, err := p.Attach(attach)
 	if err != nil {
 		b.Fatal(err)
 	}
+	before := used()
 	l, err := p.Load(b.Context(), window)
 	if err != nil {
 		b.Error(err)
 	}
+	cost = (used() - before).Seconds() / float64(l.Done)
 	if err := crew.Close(); err != nil {
 		b.Error(err)
 	}
-	return l.Rate()
+	return l.Rate(), cost
 }
 
 func report(b *testing.B, untraced, attached, bare []float64) {

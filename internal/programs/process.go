@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A process as /proc/PID/stat shows its leader.
@@ -33,6 +34,22 @@ func look(pid int) *process {
 		return nil
 	}
 	return &process{pid: pid, parent: parent, state: f[0][0]}
+}
+
+// cpuTime is what a process, and those of its children that it has waited for,
+// have used, to 10 ms each; 0 when it is gone.
+func cpuTime(pid int) time.Duration {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	var ticks int
+	for _, v := range f[min(11, len(f)):min(15, len(f))] { // utime, stime, cutime, cstime
+		n, _ := strconv.Atoi(v)
+		ticks += n
+	}
+	return time.Duration(ticks) * (time.Second / 100) // USER_HZ
 }
 
 // alive tells whether pid is a process that has not ended.

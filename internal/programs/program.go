@@ -226,6 +226,16 @@ func (p *Program) PIDs() ([]int, error) {
 	return pids, nil
 }
 
+// CPU is the time of processors that the program's processes have used, those
+// included that it has started and waited for.
+func (p *Program) CPU() (used time.Duration, err error) {
+	pids, err := p.PIDs()
+	for _, pid := range pids {
+		used += cpuTime(pid)
+	}
+	return used, err
+}
+
 // Free answers an error with the program's threads that are stopped or traced.
 func (p *Program) Free() error {
 	pids, err := p.PIDs()
