@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -52,7 +53,7 @@ type order struct {
 	Stop syscall.Signal // asks it to end; then it is killed
 	TTY  bool           // descriptor 3 is its terminal
 
-	Remove string // a directory, in the end
+	Remove string // a directory, if it is ended
 }
 
 type user struct{ UID, GID uint32 }
@@ -96,15 +97,17 @@ func supervise() (int, error) {
 	if o.TTY {
 		tty.Close() // its end must show when the program ends
 	}
+	var told atomic.Bool
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
+		told.Store(true)
 		_ = cmd.Process.Signal(o.Stop)
 		time.Sleep(farewell)
 		_ = cmd.Process.Kill()
 	}()
 	code := reap(cmd.Process.Pid)
 	err := bury()
-	if o.Remove != "" {
+	if told.Load() && o.Remove != "" {
 		err = errors.Join(err, os.RemoveAll(o.Remove))
 	}
 	return code, err

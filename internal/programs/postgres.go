@@ -44,7 +44,7 @@ func startPostgres(ctx context.Context, p *Program) error {
 		return err
 	}
 	if _, err := run(ctx, order{Argv: []string{initdb, "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "--no-locale", "-E", "UTF8"},
-		Dir: p.dir, User: p.owner}); err != nil {
+		Dir: p.dir, User: p.owner, Remove: p.dir}); err != nil {
 		return err
 	}
 	if err := p.launch([]string{postgres, "-D", data, "-k", p.dir, "-c", "listen_addresses=", "-c", "fsync=off",

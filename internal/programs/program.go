@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,12 +94,8 @@ func (k *Kind) Start(ctx context.Context) (*Program, error) {
 		err = k.start(ctx, p)
 	}
 	if err == nil {
-		var fi os.FileInfo
-		if fi, err = p.log.Stat(); err == nil {
-			p.ready = fi.Size()
-		}
-	}
-	if err != nil {
+		p.ready = int64(len(p.logged(0)))
+	} else {
 		err = fmt.Errorf("start %s: %w%s", k, err, p.said())
 		_ = p.Close()
 		return nil, err
@@ -154,33 +151,42 @@ func (p *Program) await(ctx context.Context, ok func() error) error {
 	}
 }
 
-// said is its log, for an error.
+// said is the end of its log, for an error.
 func (p *Program) said() string {
+	const enough = 4 << 10
 	if p.log == nil {
 		return ""
 	}
-	b, err := os.ReadFile(p.log.Name())
-	if err != nil || len(b) == 0 {
-		return ""
-	}
-	return "\n" + strings.TrimSpace(string(b))
+	log := p.logged(0)
+	return "\n" + strings.TrimSpace(string(log[max(0, len(log)-enough):]))
+}
+
+// logged is its log from some point on. The file may have been removed.
+func (p *Program) logged(from int64) []byte {
+	b, _ := io.ReadAll(io.NewSectionReader(p.log, from, math.MaxInt64-from))
+	return b
 }
 
 // A Load is what a program did under one: requests, transactions, or, of the
-// shell, processes started.
+// shell, sessions of somebody who types.
 type Load struct {
 	Done    int
 	Elapsed time.Duration
 }
 
 // Rate is by the second.
-func (l Load) Rate() float64 { return float64(l.Done) / l.Elapsed.Seconds() }
+func (l Load) Rate() float64 {
+	if l.Elapsed == 0 {
+		return 0
+	}
+	return float64(l.Done) / l.Elapsed.Seconds()
+}
 
 // Load puts the program under load for d, or a little more, up to the next
 // second. An error is one of the load generator's: a request that failed, a
 // connection that was lost.
 func (p *Program) Load(ctx context.Context, d time.Duration) (Load, error) {
-	ctx, cancel := context.WithTimeout(ctx, d+time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, d+30*time.Second)
 	defer cancel()
 	l, err := p.Kind.load(ctx, p, d)
 	if err == nil && l.Done == 0 {
@@ -198,12 +204,8 @@ func (p *Program) Check() error {
 	if p.ended() {
 		return fmt.Errorf("%s has ended%s", p.Kind, p.said())
 	}
-	log, err := io.ReadAll(io.NewSectionReader(p.log, p.ready, 1<<30))
-	if err != nil {
-		return err
-	}
 	var errs []error
-	for line := range strings.Lines(string(log)) {
+	for line := range strings.Lines(string(p.logged(p.ready))) {
 		if p.Kind.complaint.MatchString(line) {
 			errs = append(errs, fmt.Errorf("%s logs: %s", p.Kind, strings.TrimSpace(line)))
 		}
