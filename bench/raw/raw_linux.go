@@ -176,8 +176,10 @@ func start(jobs []func(*Session) (int, error), loops ...func(*Session)) (*Sessio
 			}
 			n, err := job(s)
 			results <- result{tid, n, err}
-			for _, loop := range loops {
-				loop(s)
+			if err == nil {
+				for _, loop := range loops {
+					loop(s)
+				}
 			}
 			<-s.end
 		})
