@@ -3,6 +3,7 @@ package raw_test
 import (
 	"context"
 	"os"
+	"os/exec"
 	"testing"
 
 	"massattach/bench/raw"
@@ -37,4 +38,32 @@ func TestGone(t *testing.T) {
 		t.Fatalf("once more: %v", err)
 	}
 	s.Release()
+}
+
+// A thread that has children is no tracer: it would take their ends from those
+// who wait for them.
+func TestChildren(t *testing.T) {
+	p, err := target.Start(context.Background(), target.Spec{Futex: 3, Orphan: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	tids, err := raw.List(p.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		child := exec.Command("sleep", "0.001")
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		s, err := raw.Forward(tids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Wait(); err != nil {
+			t.Error(err)
+		}
+		s.Release()
+	}
 }

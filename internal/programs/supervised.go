@@ -21,6 +21,7 @@ type supervised struct {
 	cmd  *exec.Cmd // of the supervisor
 	in   io.Closer // closed, the program ends
 	done chan struct{}
+	err  error // of the wait for it; set before done is closed
 }
 
 // start starts a supervisor, with out as the program's standard output and
@@ -48,7 +49,7 @@ func (o order) start(out io.Writer, tty *os.File) (*supervised, error) {
 	s := &supervised{cmd: cmd, in: in, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		_ = cmd.Wait() // its exit code tells
+		s.err = cmd.Wait()
 	}()
 	return s, nil
 }
@@ -58,6 +59,9 @@ func (s *supervised) end() (int, error) {
 	s.in.Close()
 	select {
 	case <-s.done:
+		if _, ok := errors.AsType[*exec.ExitError](s.err); s.err != nil && !ok {
+			return -1, fmt.Errorf("wait for its supervisor: %w", s.err)
+		}
 		return s.cmd.ProcessState.ExitCode(), nil
 	case <-time.After(farewell + burying + 5*time.Second):
 		_ = s.cmd.Process.Kill()
