@@ -15,7 +15,7 @@ import (
 // Shell is an interactive bash on a terminal of its own. Its load is somebody
 // who types: starts jobs, stops them by Ctrl-Z, sends them to the background and
 // fetches them, ends them by Ctrl-C, and waits for others; and in between many
-// short commands. What counts is how often he gets through.
+// short commands. What counts is how often all of that is done.
 var Shell = &Kind{
 	Name:      "shell",
 	Needs:     map[string]string{"bash": "bash"},
