@@ -86,15 +86,16 @@ func supervise() (int, error) {
 	if o.User != nil {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: o.User.UID, Gid: o.User.GID}
 	}
-	tty := os.NewFile(3, "tty")
+	var tty *os.File
 	if o.TTY {
+		tty = os.NewFile(3, "tty")
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
 		cmd.SysProcAttr.Setctty = true
 	}
 	if err := cmd.Start(); err != nil {
 		return 127, err
 	}
-	if o.TTY {
+	if tty != nil {
 		tty.Close() // its end must show when the program ends
 	}
 	var told atomic.Bool
