@@ -94,4 +94,10 @@ func TestFree(t *testing.T) {
 	if err := syscall.Kill(pids[0], syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := p.Load(t.Context(), time.Millisecond); err != nil {
+		t.Error(err)
+	}
+	if err := p.Free(); err != nil {
+		t.Error(err)
+	}
 }

@@ -102,8 +102,10 @@ func supervise() (int, error) {
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		told.Store(true)
-		_ = cmd.Process.Signal(o.Stop)
-		time.Sleep(farewell)
+		for end := time.Now().Add(farewell); time.Now().Before(end); time.Sleep(time.Second) {
+			// Once more: a shell that is about to read misses one.
+			_ = cmd.Process.Signal(o.Stop)
+		}
 		_ = cmd.Process.Kill()
 	}()
 	code := reap(cmd.Process.Pid)
