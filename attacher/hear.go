@@ -45,7 +45,7 @@ func (s *Session) hear(ctx context.Context) {
 	b := s.births
 	u := usher{s: s}
 	var h Heard
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !s.isEnded() { // when it has, its number may be another's
 		b.Hear(s.options.Settle, &h)
 		if h.Lost > 0 || h.Execs > 0 {
 			// Who was lost is in the list; and the one that is left of an exec

@@ -196,13 +196,9 @@ func (s *Session) close() error {
 	s.guarding.Wait()
 	confirmed := s.sampleFree()
 	s.ledger.detached(took, confirmed)
-	select {
-	case <-s.ended:
-	default:
-		// It may have ended since the keeper looked last.
-		if s.targetEnded() {
-			close(s.ended)
-		}
+	// It may have ended since the keeper looked last.
+	if !s.isEnded() && s.targetEnded() {
+		close(s.ended)
 	}
 	if f := s.trace.Detached; f != nil {
 		f(took)
@@ -270,6 +266,15 @@ func (s *Session) PID() int { return s.pid }
 
 // Ended is closed when the target has ended.
 func (s *Session) Ended() <-chan struct{} { return s.ended }
+
+func (s *Session) isEnded() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
 
 // Threads iterates over the threads of the target as they are known at that
 // moment.

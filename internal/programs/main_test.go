@@ -47,7 +47,7 @@ func size[T any](small, full T) T {
 
 // following are the modes in which threads to come are attached to, too, the
 // default first.
-var following = []attacher.Follow{attacher.FollowScan, attacher.FollowClone}
+var following = []attacher.Follow{attacher.FollowEvent, attacher.FollowScan, attacher.FollowClone}
 
 // need skips the test if the machine lacks something of the program. In CI
 // nothing may be lacking.
