@@ -58,15 +58,15 @@ func TestGroupStop(t *testing.T) {
 				t.Errorf("stopped by %d, the parent saw %+v", sig, ev[len(ev)-1])
 			}
 		}
-		listening := 0
-		for th := range s.Threads() {
-			if th.Phase == threadset.Listening && th.JobStopped {
-				listening++
+		eventually(t, "all threads listen", func() bool {
+			listening := 0
+			for th := range s.Threads() {
+				if th.Phase == threadset.Listening && th.JobStopped {
+					listening++
+				}
 			}
-		}
-		if all := s.Report().Threads.Attached; listening != all {
-			t.Errorf("%d of %d threads listen", listening, all)
-		}
+			return listening == s.Report().Threads.Attached
+		})
 		kill(t, p, syscall.SIGCONT)
 		eventually(t, "the parent sees it go on", func() bool { return parentSaw(t, p).Continued == i+1 })
 		eventually(t, "it runs", func() bool { return runningNow(t, p) })
