@@ -14,8 +14,11 @@ func (t *tracer) handle(s Stop) (settled bool) {
 	if s.Kind == StopExec {
 		return t.exec(s) // it may have a number that we don't know it by
 	}
-	if !t.knows(s.TID) && !t.adopt(s) {
-		return true
+	if !t.knows(s.TID) {
+		if !t.adopt(s) {
+			return true
+		}
+		s.Born = s.TID != t.s.pid
 	}
 	switch s.Kind {
 	case Exited, Killed:
@@ -107,10 +110,6 @@ func (t *tracer) trap(s Stop) bool {
 			n.asked = false
 			passed = threadset.Resumed
 		}
-		if n.asked {
-			n.asked = false
-			passed = threadset.Resumed
-		}
 		if n.letGo {
 			t.detach(s)
 			return true
@@ -132,7 +131,7 @@ func (t *tracer) trap(s Stop) bool {
 func (t *tracer) groupStop(s Stop) bool {
 	n := t.note(s.TID)
 	n.asked = false
-	if !n.job {
+	if s.Again = n.job; !s.Again {
 		n.job = true
 		t.groupStopped(s)
 	}
@@ -179,9 +178,10 @@ func (t *tracer) execed(s Stop) bool {
 	t.joined(s.TID)
 	t.s.stats.execs.Add(1)
 	t.s.publish(Event{Kind: EventExec, TID: s.TID, OldTID: old})
+	s.OldTID = old
 	if t.decide(s) == Hold {
 		t.note(s.TID).held = s
-		t.move(s.TID, threadset.Stopped)
+		t.keep(s)
 		return true
 	}
 	if asked {
@@ -215,8 +215,16 @@ func (t *tracer) hold(s Stop) bool {
 	// Should the INTERRUPT still have its stop to come, it interrupts nothing:
 	// the thread is on its way out of the kernel.
 	n.asked = false
-	t.move(s.TID, threadset.Stopped)
+	t.keep(s)
 	return true
+}
+
+// keep notes that a tracee is held, and tells of it.
+func (t *tracer) keep(s Stop) {
+	t.move(s.TID, threadset.Stopped)
+	if w := t.witness(); w != nil {
+		w.Held(t.self(), s)
+	}
 }
 
 // ended buries a tracee. Until its tracer reaps it an exited thread keeps its
@@ -246,7 +254,7 @@ func (t *tracer) knows(tid int) bool {
 
 // bury ends the record of a tracee whose exit has been reaped.
 func (t *tracer) bury(s Stop) {
-	t.lose(s.TID)
+	t.lost(s.TID)
 	if _, ok := t.shard.Get(s.TID); !ok {
 		return // its number is another's already, who was claimed
 	}
@@ -293,8 +301,20 @@ func (t *tracer) detach(s Stop) {
 	if !t.putDown(s) {
 		return // its exit comes next
 	}
-	t.lose(s.TID)
+	t.lost(s.TID)
 	t.move(s.TID, threadset.LetGo)
+}
+
+// lost drops all that is remembered of tracees that are so no more, and tells of
+// them.
+func (t *tracer) lost(tids ...int) {
+	w := t.witness()
+	for _, tid := range tids {
+		t.lose(tid)
+		if w != nil {
+			w.Lost(t.self(), tid)
+		}
+	}
 }
 
 // lose drops all that is remembered of a tracee that is one no more.
@@ -320,6 +340,7 @@ func (t *tracer) forgetAll() {
 		}
 	}
 	t.shard.Apply(gone, threadset.Ended)
+	t.lost(gone...)
 	clear(t.notes)
 	clear(t.stops)
 	if len(gone) > 0 {

@@ -246,13 +246,13 @@ func (l *ledger) report(r *Report) {
 	if l.attached {
 		r.Attach.Elapsed = l.last.Sub(l.first)
 	}
-	r.Attach.Latency = quantiles(l.took)
+	r.Attach.Latency = QuantilesOf(l.took)
 	r.Attach.Gap = l.gaps.quantiles()
 	r.Detach = l.detach
 }
 
-// quantiles sorts took.
-func quantiles(took []time.Duration) Quantiles {
+// QuantilesOf sorts took.
+func QuantilesOf(took []time.Duration) Quantiles {
 	if len(took) == 0 {
 		return Quantiles{}
 	}

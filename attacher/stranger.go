@@ -64,7 +64,7 @@ func (s *Session) checkLeader(ctx context.Context) {
 			return
 		}
 		if _, err := t.k.Look(s.pid, false); errors.Is(err, syscall.ECHILD) {
-			t.lose(s.pid)
+			t.lost(s.pid)
 			t.move(s.pid, threadset.Ended)
 			s.ledger.unconverge()
 		}
@@ -110,10 +110,11 @@ func (t *tracer) renumber() bool {
 // it was seized it had the leader's.
 func (t *tracer) renumbered(tid int) {
 	pid := t.s.pid
-	t.lose(tid)
+	t.lost(tid)
 	if _, err := t.k.Look(pid, false); err == nil && !t.knows(pid) {
 		if t.s.set.Rename(tid, pid, t.shard) == nil {
 			t.joined(pid)
+			t.tellSeized(pid)
 			return
 		}
 	}

@@ -44,6 +44,7 @@ type tracer struct {
 	notes   map[int]*note  // what is remembered of a few of its tracees
 	stops   map[int]uint32 // the last group-stop that a tracee was in
 	awaited []int          // tids whose stops are collected by tid
+	owner   *Owner         // itself, for the witness
 	delays  []time.Duration
 }
 
@@ -107,11 +108,16 @@ func (t *tracer) run() (err error) {
 			// The end of the thread lets its tracees go. A follower finds
 			// them again, and must not take them for somebody's.
 			t.abandon()
-			t.shard.Apply(t.tracees(), threadset.LetGo)
+			tids := t.tracees()
+			t.shard.Apply(tids, threadset.LetGo)
+			t.lost(tids...)
 			t.s.ledger.unconverge()
 			t.s.summon()
 		}
 		t.abandon()
+		if t.witness() != nil {
+			t.lost(t.tracees()...)
+		}
 		t.k.Exit()
 	}()
 	for {

@@ -41,6 +41,7 @@ func Kill(int, syscall.Signal) error        { return errors.ErrUnsupported }
 func RaisePriority(int) (restore func())    { return func() {} }
 func Gettid() int                           { return 0 }
 func ReadMemory(int, uint64, []byte) error  { return errors.ErrUnsupported }
+func WriteMemory(int, uint64, []byte) error { return errors.ErrUnsupported }
 func SocketTimeout(int, int, int, bool) (time.Duration, error) {
 	return 0, errors.ErrUnsupported
 }

@@ -1,0 +1,110 @@
+package attacher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"massattach/procfs"
+	"massattach/threadset"
+)
+
+// Gather has everybody seized whom no pass over the threads has found yet,
+// whatever the follow mode and however young, and answers how many they were;
+// those who could not be seized, and say so in the report, are none. It is for
+// who needs all threads, and repeats it until there is nobody left. They may give
+// birth as well, so one call proves nothing, but that it found nobody.
+//
+// It has found nobody when the threads that are known are as many as there are,
+// which costs one fstat; only else is the list read. The number alone would prove
+// nothing while threads end (a dead one that is known hides a living one that is
+// not), but of a process that is held nobody does.
+func (s *Session) Gather(ctx context.Context) (found int, err error) {
+	doubts := s.ledger.pass()
+	all, err := s.allSeized()
+	if !all && err == nil {
+		found, err = s.gather(ctx)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		s.summon()
+		return 0, fmt.Errorf("gather threads of %d: %w", s.pid, ErrGone)
+	case err != nil:
+		return found, fmt.Errorf("gather threads of %d: %w", s.pid, err)
+	}
+	if found == 0 && !s.ledger.isConverged() {
+		s.ledger.passed(true, doubts)
+	}
+	return found, nil
+}
+
+// allSeized says whether those that are seized, or can't be, are all that there
+// are.
+func (s *Session) allSeized() (bool, error) {
+	n, err := s.process.NumThreads()
+	if err != nil {
+		return false, err
+	}
+	counts := s.set.Counts()
+	known := counts.Live()
+	for _, end := range []threadset.Phase{threadset.Zombie, threadset.Failed} {
+		for range s.set.In(end) {
+			known++
+		}
+	}
+	return known == n && counts[threadset.Found] == 0, nil
+}
+
+// gather reads the list, gives the keeper those whom nobody knows, and waits
+// until they are known, or gone.
+func (s *Session) gather(ctx context.Context) (found int, err error) {
+	tids, err := s.Select(procfs.Selection{})
+	if err != nil {
+		return 0, err
+	}
+	fresh := s.set.Fresh(tids, nil)
+	for _, tid := range fresh {
+		s.stray(tid)
+	}
+	// Also for those whom the keeper has found by itself, and whose SEIZE is
+	// still to come.
+	begun := s.set.Counts()[threadset.Found]
+	const first, last = 20 * time.Microsecond, time.Millisecond
+	left := fresh
+	for wait := first; len(left) > 0 || s.set.Counts()[threadset.Found] > 0; wait = min(2*wait, last) {
+		select {
+		case <-ctx.Done():
+			return len(fresh) + begun, ctx.Err()
+		case <-s.ended:
+			return 0, fs.ErrNotExist
+		case <-time.After(wait):
+		}
+		if s.closed.Load() {
+			return len(fresh) + begun, ErrClosed
+		}
+		living := left[:0]
+		for _, tid := range s.set.Fresh(left, nil) {
+			if s.process.Has(tid) {
+				living = append(living, tid)
+			}
+		}
+		if left = living; wait == last {
+			// The tracer that had them was about to end, say.
+			for _, tid := range left {
+				s.stray(tid)
+			}
+		}
+	}
+	return len(fresh) + begun, nil
+}
+
+// Follow says how the session hears of births.
+func (s *Session) Follow() Follow { return s.options.Follow }
+
+// IsClosed says whether Close has been called.
+func (s *Session) IsClosed() bool { return s.closed.Load() }
+
+// Closed is closed when Close has let everybody go.
+func (s *Session) Closed() <-chan struct{} { return s.guarded }
