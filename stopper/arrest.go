@@ -101,6 +101,7 @@ func (h *Held) arrest(ctx context.Context, r Request) error {
 		if err != nil {
 			return err
 		}
+		tids = append([]int{}, tids...) // none is not nil, which is all
 		h.picked(tids, time.Since(begin))
 		sel = procfs.Selection{TIDs: tids}
 	}
@@ -125,19 +126,23 @@ func (h *Held) arrest(ctx context.Context, r Request) error {
 	return err
 }
 
-// leaderEvery is how often an arrest looks whether it waits for a leader that has
+// When, and then how often, an arrest looks whether it waits for a leader that has
 // exited: such a one reports nothing until all others have ended, too.
-const leaderEvery = 20 * time.Millisecond
+const (
+	leaderFirst = time.Millisecond
+	leaderEvery = 20 * time.Millisecond
+)
 
 // await returns when all that are wanted have stopped.
 func (h *Held) await(ctx context.Context) error {
-	tick := time.NewTicker(leaderEvery)
-	defer tick.Stop()
+	look := time.NewTimer(leaderFirst)
+	defer look.Stop()
 	for !h.settled() {
 		select {
 		case <-h.changed:
-		case <-tick.C:
+		case <-look.C:
 			h.st.loseLeader()
+			look.Reset(leaderEvery)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -149,7 +154,7 @@ func (h *Held) await(ctx context.Context) error {
 func (st *Stopper) loseLeader() {
 	pid := st.session.PID()
 	for _, w := range st.view.Load().wards {
-		if !w.wanted(pid) {
+		if !w.awaits(pid) {
 			continue
 		}
 		dead, err := st.session.Select(procfs.Selection{TIDs: []int{pid}, State: "ZX"})

@@ -52,6 +52,14 @@ func (w *ward) wanted(tid int) bool {
 	return w.threads[tid] != nil
 }
 
+// awaits says whether somebody waits for tid to stop.
+func (w *ward) awaits(tid int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.threads[tid]
+	return t != nil && !t.stopped
+}
+
 // arrest has an owner's tracees stop for h.
 func (w *ward) arrest(o *attacher.Owner, tids []int, h *Held) {
 	expect := make([]int, 0, len(tids))
@@ -63,11 +71,9 @@ func (w *ward) arrest(o *attacher.Owner, tids []int, h *Held) {
 		if !w.enter(tid, h, now) {
 			continue
 		}
-		if o.Interrupt(tid) != nil {
-			// It is gone; or a leader that has exited, and waits for the others.
-			w.lose(tid)
-			continue
-		}
+		// Who can't be asked has ended, or is about to report an exec, by which it
+		// has another number: either is heard of.
+		_ = o.Interrupt(tid)
 		expect = append(expect, tid)
 	}
 	o.Expect(expect)
