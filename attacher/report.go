@@ -204,11 +204,11 @@ func (l *ledger) detached(took time.Duration, confirmed bool) {
 // Report answers an account of the session so far.
 func (s *Session) Report() Report {
 	r := Report{
-		PID:           s.pid,
-		Comm:          s.comm,
-		Leader:        LeaderAlive,
-		Follow:        s.follow(),
-		Threads:       s.set.Totals(),
+		PID:     s.pid,
+		Comm:    s.comm,
+		Leader:  LeaderAlive,
+		Follow:  s.follow(),
+		Threads: s.set.Totals(),
 		Repair: RepairReport{
 			Repaired: int(s.stats.repaired.Load()),
 			Left:     int(s.stats.left.Load()),

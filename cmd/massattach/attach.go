@@ -5,56 +5,25 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"massattach/attacher"
 	"massattach/internal/report"
-	"massattach/procfs"
 )
 
 // attachVerb is one run of attach.
 type attachVerb struct {
-	*tool
-	printer  *printer
-	pids     *pids
-	hold     duration
-	bounded  bool // --for was given
-	deadline duration
-	settle   duration
-	follow   choice
-	phases   *phases
-
-	several bool // there is more than one process
-	bar     *progress
-	scans   sync.Once // says that births can't be heard of
-}
-
-// followModes are those that --follow takes, the default first.
-var followModes = []attacher.Follow{attacher.FollowEvent, attacher.FollowScan, attacher.FollowClone, attacher.FollowNone}
-
-func newFollow() choice {
-	c := choice{value: followModes[0].String()}
-	for _, f := range followModes {
-		c.among = append(c.among, f.String())
-	}
-	return c
+	attaching
+	hold    duration
+	bounded bool // --for was given
 }
 
 func (t *tool) attachCommand() *cobra.Command {
-	v := &attachVerb{
-		tool:     t,
-		deadline: duration{Duration: 10 * time.Second, positive: true},
-		settle:   duration{Duration: attacher.DefaultSettle},
-		follow:   newFollow(),
-	}
+	v := &attachVerb{attaching: newAttaching(t)}
 	cmd := &cobra.Command{
 		Use:   "attach [flags] PID...",
 		Short: "Attach to every thread, stay, and let go",
@@ -77,7 +46,7 @@ lets everybody go, and no signal is lost.`,
   sudo massattach attach --for 0s --format json 4211 | jq .threads.attached`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v.bounded = cmd.Flags().Changed("for")
-			return v.run(cmd, args)
+			return v.run(cmd, args, v.attend)
 		},
 	}
 	fs := cmd.Flags()
@@ -92,86 +61,22 @@ lets everybody go, and no signal is lost.`,
 	return cmd
 }
 
-// outcome is what became of one process.
-type outcome struct {
-	report  *report.Session
-	problem *problem // instead of a report; it has been told
-	code    int
-}
-
-func (v *attachVerb) run(cmd *cobra.Command, args []string) error {
-	all, err := v.pids.list(args)
-	if err == nil && len(all) == 0 {
-		err = errors.New("attach needs the number of a process")
-	}
-	if err != nil {
-		return asUsage(cmd, err)
-	}
-	for i, pid := range all {
-		all[i] = v.resolve(pid)
-	}
-	all = unique(all)
-	v.several = len(all) > 1
-
-	attacher.Hurry()
-	ctx := v.untilEnding(cmd.Context())
-	v.refuseStops()
-	unwatch := v.startWatchdog()
-	v.bar = v.startProgress("attaching", len(all))
-
-	outcomes := make([]chan outcome, len(all))
-	var attending sync.WaitGroup
-	for i, pid := range all {
-		outcomes[i] = make(chan outcome, 1)
-		attending.Go(func() { outcomes[i] <- v.attend(ctx, pid) })
-	}
-	// Not after the reports: their reader may take his time.
-	go func() {
-		attending.Wait()
-		unwatch()
-	}()
-	// Everybody is waited for, whatever becomes of the output.
-	var codes []int
-	var failed error
-	for _, c := range outcomes {
-		o := <-c
-		codes = append(codes, o.code)
-		switch {
-		case failed != nil:
-		case o.report != nil:
-			failed = v.printer.print(o.report)
-		default:
-			failed = v.printer.fail(o.problem)
-		}
-	}
-	unwatch()
-	if failed != nil && v.exit(failed) != exitComplete {
-		return exitCode(exitError)
-	}
-	if code := common(codes); code != exitComplete {
-		return exitCode(code)
-	}
-	return nil
-}
-
 // attend attaches to one process, stays and lets go.
 func (v *attachVerb) attend(ctx context.Context, pid int) outcome {
 	v.phases.enter(phaseAttach, pid)
 	defer v.phases.enter(phaseDone, pid)
-	a := attempt{verb: v, pid: pid}
+	a := attempt{verb: &v.attaching, pid: pid}
 	session, err := a.attach(ctx)
 	v.bar.finish()
 	if err != nil {
 		return a.broken(err)
 	}
 	v.phases.enter(phaseHold, pid)
-	if why := session.Report().FollowMissing; why != "" {
-		v.scans.Do(func() { v.notes.say("new threads are looked for in the list of threads: %s", why) })
-	}
+	v.tellFollow(session)
 	begin := time.Now()
 	if !v.bounded || v.hold.Duration > 0 {
 		r := report.FromAttacher(session.Report())
-		v.notes.say("%s", a.status(r))
+		v.notes.say("%s", v.status(&a, r))
 		if v.stay(ctx, session) && v.several {
 			// Its report may have to wait for others.
 			v.notes.say("%s: ended", report.Name(r.Comm, r.PID))
@@ -206,104 +111,17 @@ func (v *attachVerb) stay(ctx context.Context, session *attacher.Session) (ended
 		defer timer.Stop()
 		over = timer.C
 	}
-	select {
-	case <-over:
-	case <-ctx.Done():
-	case <-session.Ended():
-		return true
-	}
-	return false
-}
-
-// attempt is one attach, and what is known of it while it is under way.
-type attempt struct {
-	verb   *attachVerb
-	pid    int
-	comm   string
-	nspid  int // 0 when it is the same
-	listed int // threads that there were at the start
-
-	begin   time.Time
-	ctx     context.Context
-	reached atomic.Int64
-}
-
-func (a *attempt) attach(ctx context.Context) (*attacher.Session, error) {
-	v := a.verb
-	a.inspect()
-	v.bar.expect(a.listed)
-	follow, err := attacher.ParseFollow(v.follow.value)
-	if err != nil {
-		return nil, err
-	}
-	o := &attacher.Options{
-		Follow: follow,
-		Settle: cmp.Or(v.settle.Duration, -1),
-		Kernel: v.kernel,
-		Trace: &attacher.Trace{Seized: func(took []time.Duration) {
-			a.reached.Add(int64(len(took)))
-			v.bar.add(len(took))
-		}},
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, v.deadline.Duration, errDeadline)
-	defer cancel()
-	a.begin, a.ctx = time.Now(), ctx
-	return attacher.Attach(ctx, a.pid, o)
-}
-
-// inspect looks what can be said of the process before it is attached to.
-func (a *attempt) inspect() {
-	p, err := procfs.FS{}.Open(a.pid)
-	if err != nil {
-		return // Attach says why
-	}
-	defer p.Close()
-	a.listed, _ = p.NumThreads()
-	if st, err := p.Status(a.pid); err == nil {
-		a.comm = st.Name
-		if inner := st.InnermostPID(); inner != a.pid {
-			a.nspid = inner
-		}
-	}
-}
-
-// broken is the outcome of an attach that failed with err.
-func (a *attempt) broken(err error) outcome {
-	reached := int(a.reached.Load())
-	switch why := broken(a.ctx, err); {
-	case errors.Is(why, errDeadline):
-		p := tooLate(a.pid, a.comm, a.verb.deadline.Duration, reached, a.listed)
-		a.verb.notes.problem(p.message, p.hint)
-		return outcome{problem: p, code: p.code}
-	case why != nil:
-		r := &report.Session{
-			PID: a.pid, NSPID: a.nspid, Comm: a.comm, Leader: string(attacher.LeaderAlive),
-			Follow: a.verb.follow.value,
-			Failures:    []report.Failure{},
-			Attach:      report.Attach{ElapsedNS: time.Since(a.begin).Nanoseconds()},
-			Detach:      report.Detach{Confirmed: alone(err)},
-			Interrupted: true, Listed: a.listed,
-		}
-		r.Threads.Found, r.Threads.Attached = reached, reached
-		if a.verb.printer.json() {
-			// As text the report itself says so.
-			a.verb.notes.say("attach %s: %s", report.Name(a.comm, a.pid), r.Summary(report.Style{}))
-		}
-		return outcome{report: r, code: exitPartial}
-	}
-	p := diagnose("attach", a.pid, a.comm, err)
-	a.verb.notes.problem(p.message, p.hint)
-	return outcome{problem: p, code: p.code}
+	return await(ctx, session, over)
 }
 
 // status is the line that says that the process is attached.
-func (a *attempt) status(r *report.Session) string {
+func (v *attachVerb) status(a *attempt, r *report.Session) string {
 	line := fmt.Sprintf("%s: %s", report.Name(r.Comm, r.PID), r.Attached(report.Style{}))
 	if why := r.Failed(); why != "" {
 		line += " (" + why + ")"
 	}
-	if a.verb.bounded {
-		return fmt.Sprintf("%s; staying for %v, or until Ctrl-C", line, a.verb.hold.Duration)
+	if v.bounded {
+		return fmt.Sprintf("%s; staying for %v, or until Ctrl-C", line, v.hold.Duration)
 	}
 	return line + "; Ctrl-C detaches"
 }

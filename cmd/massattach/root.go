@@ -29,6 +29,10 @@ type tool struct {
 	notes  *notes
 	atEnd  []func() // called last, when all is said
 
+	// catchStops catches the signals again that refuseStops has come to ignore.
+	// Before a program is started, which inherits what is ignored.
+	catchStops func()
+
 	kernel  attacher.Kernel // nil for the real one
 	program string          // that the watchdog is; "" for this one
 }
@@ -58,7 +62,8 @@ const examples = `  massattach demo                         what attaching does,
   massattach threads                      the processes with the most threads
   massattach threads 4211                 what the threads of 4211 are doing
   sudo massattach attach 4211             attach to all of them until Ctrl-C
-  sudo massattach attach --for 5s --format json $(pidof server)`
+  sudo massattach attach --for 5s --format json $(pidof server)
+  sudo massattach stop --for 100ms 4211   stop them all for so long`
 
 const exitCodes = `  0  complete                             3  partial: not every thread, or process
   1  error                                4  no such process
@@ -95,7 +100,7 @@ again without a trace.`,
 	root.Flags().Bool("version", false, "print the version")
 	root.SetUsageTemplate(usageTemplate)
 	root.SetVersionTemplate("massattach {{.Version}}\n")
-	root.AddCommand(t.attachCommand(), t.demoCommand(), t.threadsCommand())
+	root.AddCommand(t.attachCommand(), t.demoCommand(), t.stopCommand(), t.threadsCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range append(root.Commands(), root) {

@@ -65,10 +65,13 @@ func (r *Session) Summary(style Style) string {
 			Number(r.Threads.Attached), Plural(max(r.Listed, r.Threads.Attached), "thread")))
 	}
 	s := r.Attached(style)
+	if r.Stop != nil {
+		s = r.Stop.summary(style)
+	}
 	if r.Ended {
 		return s + ", ended after " + Duration(r.Stayed)
 	}
-	if r.Stayed >= time.Millisecond {
+	if r.Stop == nil && r.Stayed >= time.Millisecond {
 		s += ", stayed " + Duration(r.Stayed)
 	}
 	return s + ", detached in " + ns(r.Detach.ElapsedNS)
@@ -115,6 +118,9 @@ func (r *Session) details(b *bytes.Buffer, style Style) {
 	style.row(b, "scans", scans)
 	l := r.Attach.LatencyNS
 	style.row(b, "seize", fmt.Sprintf("median %s, p99 %s, max %s", ns(l.P50), ns(l.P99), ns(l.Max)))
+	if r.Stop != nil {
+		r.Stop.details(b, style)
+	}
 	e := r.Events
 	if g := r.Attach.GapNS; g.Max > 0 {
 		style.row(b, "births", fmt.Sprintf("free for: median %s, p99 %s, max %s", ns(g.P50), ns(g.P99), ns(g.Max)))

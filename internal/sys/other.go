@@ -15,6 +15,8 @@ type Regs struct{}
 
 var interrupted map[int]Call
 
+var endsEarly map[int]early
+
 func Seize(int, int) error                  { return errors.ErrUnsupported }
 func Interrupt(int) error                   { return errors.ErrUnsupported }
 func Cont(int, syscall.Signal) error        { return errors.ErrUnsupported }
