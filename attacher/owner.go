@@ -156,6 +156,9 @@ func (o *Owner) Expect(tids []int) {
 	o.t.awaited = append(o.t.awaited, tids...)
 }
 
+// Collect looks for stops that are expected, and have come, now.
+func (o *Owner) Collect() { o.t.sweep() }
+
 // Unexpect takes Expect back. The stops are still handled when they come.
 func (o *Owner) Unexpect(tids []int) {
 	if len(tids) == 0 || len(o.t.awaited) == 0 {

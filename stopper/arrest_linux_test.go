@@ -165,7 +165,7 @@ func TestRounds(t *testing.T) {
 	needRepair(t)
 	s := newScene(t, target.Spec{Spin: 1, Sys: 2, Epoll: 20, Sem: 5}, attacher.Options{})
 	last := s.account()
-	for range size(300, 1_000) {
+	for range size(100, 1_000) {
 		s.resume(s.arrest(stopper.Request{}))
 		s.eventually("everybody gets on", func() bool {
 			now := s.account()
@@ -181,11 +181,11 @@ func TestRounds(t *testing.T) {
 // nobody is there whom it does not know.
 func TestArrestDuringChurn(t *testing.T) {
 	needRepair(t)
-	for _, follow := range []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowNone} {
+	for _, follow := range []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowEvent, attacher.FollowNone} {
 		t.Run(follow.String(), func(t *testing.T) {
 			s := newScene(t, target.Spec{Churn: 2, Epoll: 300,
 				Births: target.Births{Rate: 300, Life: 20 * time.Millisecond}}, attacher.Options{Follow: follow})
-			for range size(40, 300) {
+			for range size(15, 300) {
 				h := s.arrest(stopper.Request{})
 				held := h.TIDs()
 				for tid, st := range s.states() {

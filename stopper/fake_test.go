@@ -326,7 +326,7 @@ func TestCancelAnywhere(t *testing.T) {
 // Births at each call of an arrest: everybody stands still when it is over,
 // however births are heard of.
 func TestBirthsMeanwhile(t *testing.T) {
-	for _, follow := range []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowNone} {
+	for _, follow := range []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowEvent, attacher.FollowNone} {
 		t.Run(follow.String(), func(t *testing.T) {
 			for at := int64(1); at < 120; at++ {
 				onFake(t, 5, attacher.Options{Share: 2, Follow: follow, Settle: time.Hour}, func(f *fake) {

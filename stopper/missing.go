@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"massattach/attacher"
 	"massattach/procfs"
 	"massattach/threadset"
 )
@@ -102,6 +103,11 @@ func (e *PartialError) Unwrap() error { return e.Err }
 
 // late finds out who has not stopped, which nobody waits for any longer.
 func (h *Held) late(ctx context.Context) *PartialError {
+	// Who has stopped and only waits for its tracer to get a CPU is not missing.
+	_ = h.st.session.Do(context.Background(), procfs.Selection{}, func(o *attacher.Owner) error {
+		o.Collect()
+		return nil
+	})
 	var missing []Missing
 	for _, tid := range h.running() {
 		missing = append(missing, Missing{TID: tid, Reason: Unknown})
@@ -110,6 +116,11 @@ func (h *Held) late(ctx context.Context) *PartialError {
 	missing = slices.DeleteFunc(missing, func(m Missing) bool { return m.State == 'Z' || m.State == 'X' })
 	// It resumes nobody, and so nothing can go wrong.
 	_ = h.st.release(func(o *Held) bool { return o == h }, true)
+	held := h.TIDs() // some have come to their stop since
+	missing = slices.DeleteFunc(missing, func(m Missing) bool {
+		_, ok := slices.BinarySearch(held, m.TID)
+		return ok
+	})
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.missing = missing

@@ -39,6 +39,17 @@ func stopReport(t *testing.T, p *process) *report.Session {
 	return &r
 }
 
+// standing is how many threads of the target are in a ptrace-stop.
+func standing(t *testing.T, tg *target.Target) (n int) {
+	t.Helper()
+	for _, c := range captives(t, tg) {
+		if strings.Contains(c, "state t") {
+			n++
+		}
+	}
+	return n
+}
+
 // A thread that can't stop is named when the time is over; the others are held,
 // and nobody afterwards.
 func TestStopNamesTheMissing(t *testing.T) {
@@ -54,7 +65,7 @@ func TestStopNamesTheMissing(t *testing.T) {
 	isFree(t, tg)
 	r := stopReport(t, p)
 	s := r.Stop
-	if s.Requested != stopped || s.Stopped != stopped-1 || s.Missed != 1 || s.MissingTotal != 1 || s.HeldNS < 200e6 || s.ElapsedNS < 400e6 {
+	if s.Requested != stopped || s.Stopped != stopped-1 || s.Missed != 1 || s.MissingTotal != 1 || s.HeldNS < 200e6 {
 		t.Errorf("of %d: %+v", stopped, s)
 	}
 	if len(s.Missing) != 1 || s.Missing[0].TID != v.TID || s.Missing[0].State != "D" || s.Missing[0].Reason != "vfork" {
@@ -83,7 +94,7 @@ func TestStopInterrupted(t *testing.T) {
 	tg, _ := withVfork(t)
 	p := prepare(t, "massattach", "stop", "--phase-fd", "3", "--deadline", "1m", "--for", "1m", "--format", "json", strconv.Itoa(tg.PID()))
 	p.start().enters(phaseArrest)
-	eventually(t, "some are stopped", func() bool { return len(captives(t, tg)) > 100 })
+	eventually(t, "all others are stopped", func() bool { return standing(t, tg) == len(captives(t, tg))-1 })
 	p.signal(syscall.SIGINT)
 	p.ends(exitPartial)
 	isFree(t, tg)
