@@ -17,14 +17,14 @@ import (
 // who needs all threads, and repeats it until there is nobody left. They may give
 // birth as well, so one call proves nothing, but that it found nobody.
 //
-// It has found nobody when the threads that are known are as many as there are,
-// which costs one fstat; only else is the list read. The number alone would prove
-// nothing while threads end (a dead one that is known hides a living one that is
-// not), but of a process that is held nobody does.
-func (s *Session) Gather(ctx context.Context) (found int, err error) {
+// still is how many threads the caller holds. When there are no more, nobody is
+// left, which costs one fstat to find out; only else is the list read. (To count
+// those that are known would prove nothing: one that has ended hides one that was
+// born. But nobody ends who stands still.)
+func (s *Session) Gather(ctx context.Context, still int) (found int, err error) {
 	doubts := s.ledger.pass()
-	all, err := s.allSeized()
-	if !all && err == nil {
+	n, err := s.process.NumThreads()
+	if n != still && err == nil {
 		found, err = s.gather(ctx)
 	}
 	switch {
@@ -38,23 +38,6 @@ func (s *Session) Gather(ctx context.Context) (found int, err error) {
 		s.ledger.passed(true, doubts)
 	}
 	return found, nil
-}
-
-// allSeized says whether those that are seized, or can't be, are all that there
-// are.
-func (s *Session) allSeized() (bool, error) {
-	n, err := s.process.NumThreads()
-	if err != nil {
-		return false, err
-	}
-	counts := s.set.Counts()
-	known := counts.Live()
-	for _, end := range []threadset.Phase{threadset.Zombie, threadset.Failed} {
-		for range s.set.In(end) {
-			known++
-		}
-	}
-	return known == n && counts[threadset.Found] == 0, nil
 }
 
 // gather reads the list, gives the keeper those whom nobody knows, and waits

@@ -254,7 +254,8 @@ func (t *tracer) knows(tid int) bool {
 
 // bury ends the record of a tracee whose exit has been reaped.
 func (t *tracer) bury(s Stop) {
-	t.lost(s.TID)
+	// Not before the counts are right: who hears of it may go by them.
+	defer t.lost(s.TID)
 	if _, ok := t.shard.Get(s.TID); !ok {
 		return // its number is another's already, who was claimed
 	}

@@ -115,7 +115,7 @@ func (h *Held) arrest(ctx context.Context, r Request) error {
 	}
 	for err == nil && r.Selection.All() {
 		var found int
-		if found, err = s.Gather(ctx); err != nil || found == 0 && h.settled() {
+		if found, err = s.Gather(ctx, h.still()); err != nil || found == 0 && h.settled() {
 			break
 		}
 		err = h.await(ctx)

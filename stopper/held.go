@@ -142,6 +142,13 @@ func (h *Held) settled() bool {
 	return h.members == h.stopped
 }
 
+// still is how many have stopped.
+func (h *Held) still() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stopped
+}
+
 // until has the hold end with ctx.
 func (h *Held) until(ctx context.Context) {
 	forget := context.AfterFunc(ctx, func() { _ = h.Resume() })
