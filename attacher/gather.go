@@ -11,33 +11,52 @@ import (
 	"massattach/threadset"
 )
 
+// AreAll says whether the process has no more than held threads, which the caller
+// holds: then nobody is left who is unknown. It costs one fstat.
+//
+// To count those that are known would prove nothing: one that has ended hides one
+// that was born. But nobody ends who stands still.
+func (s *Session) AreAll(held int) (bool, error) {
+	doubts := s.ledger.pass()
+	n, err := s.process.NumThreads()
+	if err != nil {
+		return false, s.gatherError(err)
+	}
+	if n == held {
+		s.converge(doubts)
+	}
+	return n == held, nil
+}
+
 // Gather has everybody seized whom no pass over the threads has found yet,
 // whatever the follow mode and however young, and answers how many they were;
 // those who could not be seized, and say so in the report, are none. It is for
 // who needs all threads, and repeats it until there is nobody left. They may give
 // birth as well, so one call proves nothing, but that it found nobody.
-//
-// still is how many threads the caller holds. When there are no more, nobody is
-// left, which costs one fstat to find out; only else is the list read. (To count
-// those that are known would prove nothing: one that has ended hides one that was
-// born. But nobody ends who stands still.)
-func (s *Session) Gather(ctx context.Context, still int) (found int, err error) {
+func (s *Session) Gather(ctx context.Context) (found int, err error) {
 	doubts := s.ledger.pass()
-	n, err := s.process.NumThreads()
-	if n != still && err == nil {
-		found, err = s.gather(ctx)
+	if found, err = s.gather(ctx); err != nil {
+		return found, s.gatherError(err)
 	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		s.summon()
-		return 0, fmt.Errorf("gather threads of %d: %w", s.pid, ErrGone)
-	case err != nil:
-		return found, fmt.Errorf("gather threads of %d: %w", s.pid, err)
-	}
-	if found == 0 && !s.ledger.isConverged() {
-		s.ledger.passed(true, doubts)
+	if found == 0 {
+		s.converge(doubts)
 	}
 	return found, nil
+}
+
+// converge notes that a look at the threads has found nobody unknown.
+func (s *Session) converge(doubts int) {
+	if !s.ledger.isConverged() {
+		s.ledger.passed(true, doubts)
+	}
+}
+
+func (s *Session) gatherError(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		s.summon()
+		err = ErrGone
+	}
+	return fmt.Errorf("gather threads of %d: %w", s.pid, err)
 }
 
 // gather reads the list, gives the keeper those whom nobody knows, and waits

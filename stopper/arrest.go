@@ -113,18 +113,43 @@ func (h *Held) arrest(ctx context.Context, r Request) error {
 	if err == nil {
 		err = h.await(ctx)
 	}
-	for err == nil && r.Selection.All() {
-		var found int
-		if found, err = s.Gather(ctx, h.still()); err != nil || found == 0 && h.settled() {
-			break
+	for all := !r.Selection.All(); err == nil && !all; {
+		if all, err = h.areAll(ctx); err == nil && !all {
+			err = h.await(ctx)
 		}
-		err = h.await(ctx)
 	}
 	if err == nil && s.IsClosed() {
 		err = attacher.ErrClosed
 	}
 	return err
 }
+
+// areAll says whether nobody is left who is not held. Who is was told to stop.
+func (h *Held) areAll(ctx context.Context) (bool, error) {
+	s := h.st.session
+	if all, err := s.AreAll(h.still()); err != nil || all && h.settled() {
+		return all, err
+	}
+	found, err := s.Gather(ctx)
+	if err != nil || found > 0 || !h.settled() {
+		return false, err
+	}
+	// Who has only just reported its birth may be known, and not held yet.
+	left := h.running()
+	if len(left) > 0 {
+		left, err = s.Select(procfs.Selection{TIDs: left, State: living})
+	}
+	if err != nil || len(left) == 0 {
+		return err == nil, err
+	}
+	return false, s.Do(ctx, procfs.Selection{TIDs: left}, func(o *attacher.Owner) error {
+		h.st.ward(o.ID()).arrest(o, o.TIDs(), h)
+		return nil
+	})
+}
+
+// living are the states of threads that have not exited.
+const living = "RSDTtPIKW"
 
 // When, and then how often, an arrest looks whether it waits for a leader that has
 // exited: such a one reports nothing until all others have ended, too.

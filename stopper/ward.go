@@ -153,6 +153,9 @@ func (w *ward) release(goes func(*Held) bool, running bool) (resume, unexpect []
 			unexpect = append(unexpect, tid)
 		}
 	}
+	// In an order that repeats.
+	slices.Sort(resume)
+	slices.Sort(unexpect)
 	return resume, unexpect
 }
 
@@ -160,11 +163,13 @@ func (w *ward) release(goes func(*Held) bool, running bool) (resume, unexpect []
 func (w *ward) heldBy(h *Held, dst []int) []int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	from := len(dst)
 	for tid, t := range w.threads {
 		if t.stopped && slices.Contains(t.holders, h) {
 			dst = append(dst, tid)
 		}
 	}
+	slices.Sort(dst[from:])
 	return dst
 }
 
