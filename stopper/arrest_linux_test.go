@@ -273,9 +273,7 @@ func TestEndOfTheTarget(t *testing.T) {
 			h := s.arrest(stopper.Request{})
 			must(t, s.target.Kill())
 			<-s.session.Ended()
-			if n := len(h.TIDs()); n != 0 {
-				t.Errorf("%d are held of nobody", n)
-			}
+			s.eventually("nobody is held of nobody", func() bool { return len(h.TIDs()) == 0 })
 			s.resume(h)
 		}
 		<-s.session.Ended()

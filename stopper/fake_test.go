@@ -424,6 +424,7 @@ func TestKillMeanwhile(t *testing.T) {
 			}
 			f.m.Kill(100, syscall.SIGKILL)
 			<-f.session.Ended()
+			synctest.Wait()
 			if h != nil && len(h.TIDs()) != 0 {
 				t.Errorf("%v are held", h.TIDs())
 			}
