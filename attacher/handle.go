@@ -8,32 +8,32 @@ import (
 	"massattach/threadset"
 )
 
-// handle reacts to a report, and is the only place that does. It says whether
-// a tracee whose stop was awaited has stopped, or ended.
-func (t *tracer) handle(s Stop) (settled bool) {
+// handle reacts to a report, and is the only place that does.
+func (t *tracer) handle(s Stop) {
 	if s.Kind == StopExec {
-		return t.exec(s) // it may have a number that we don't know it by
+		t.exec(s) // it may have a number that we don't know it by
+		return
 	}
 	if !t.knows(s.TID) {
 		if !t.adopt(s) {
-			return true
+			return
 		}
 		s.Born = s.TID != t.s.pid
 	}
 	switch s.Kind {
 	case Exited, Killed:
 		t.ended(s)
-		return true
 	case StopSignal:
-		return t.signal(s)
+		t.signal(s)
 	case StopGroup:
-		return t.groupStop(s)
+		t.groupStop(s)
 	case StopTrap:
-		return t.trap(s)
+		t.trap(s)
 	default:
 		// A birth, an exit, or a stop that no option of ours asked for.
 		if t.decide(s) == Hold {
-			return t.hold(s)
+			t.hold(s)
+			return
 		}
 		n := t.notes[s.TID]
 		if n != nil && n.asked {
@@ -44,7 +44,6 @@ func (t *tracer) handle(s Stop) (settled bool) {
 			n.held = Stop{} // it was killed while it was held
 			t.move(s.TID, threadset.Passed)
 		}
-		return false
 	}
 }
 
@@ -62,7 +61,7 @@ func (t *tracer) ask(tid int) {
 // signal passes a signal on that is about to be delivered. The stop is only
 // looked at: a tracer that dies after it has reaped a signal-delivery-stop
 // takes the signal with it, one that has looked does not.
-func (t *tracer) signal(s Stop) bool {
+func (t *tracer) signal(s Stop) {
 	var start time.Time
 	if t.s.trace.Forwarded != nil {
 		start = t.s.now()
@@ -72,7 +71,7 @@ func (t *tracer) signal(s Stop) bool {
 	t.repair(s, n)
 	if n != nil && n.letGo {
 		t.detach(s)
-		return true
+		return
 	}
 	if verdict == Hold || n != nil && n.asked {
 		// Never held here: unreaped it would hide each other stop of this
@@ -82,7 +81,7 @@ func (t *tracer) signal(s Stop) bool {
 	}
 	if verdict == Drop {
 		t.resume(s, 0)
-		return false
+		return
 	}
 	t.resume(s, s.Signal)
 	t.s.stats.signals.Add(1)
@@ -90,13 +89,12 @@ func (t *tracer) signal(s Stop) bool {
 	if !start.IsZero() {
 		t.delays = append(t.delays, t.s.now().Sub(start))
 	}
-	return false
 }
 
 // trap handles an event-stop that is no group-stop: the answer to an INTERRUPT
 // of ours, or the trap that a SIGCONT sends to every seized thread, also when
 // nothing was stopped.
-func (t *tracer) trap(s Stop) bool {
+func (t *tracer) trap(s Stop) {
 	t.repair(s, t.notes[s.TID])
 	n := t.notes[s.TID]
 	passed := threadset.Passed
@@ -112,23 +110,23 @@ func (t *tracer) trap(s Stop) bool {
 		}
 		if n.letGo {
 			t.detach(s)
-			return true
+			return
 		}
 	}
 	if t.decide(s) == Hold {
-		return t.hold(s)
+		t.hold(s)
+		return
 	}
 	t.resume(s, 0)
 	if n != nil {
 		t.move(s.TID, passed)
 		t.forget(s.TID, n)
 	}
-	return false
 }
 
 // groupStop leaves the thread of a process that is being stopped stopped, as
 // its parent believes it to be: a CONT would run it.
-func (t *tracer) groupStop(s Stop) bool {
+func (t *tracer) groupStop(s Stop) {
 	n := t.note(s.TID)
 	n.asked = false
 	if s.Again = n.job; !s.Again {
@@ -137,28 +135,28 @@ func (t *tracer) groupStop(s Stop) bool {
 	}
 	if n.letGo {
 		t.detach(s)
-		return true
+		return
 	}
 	if t.decide(s) == Hold {
-		return t.hold(s)
+		t.hold(s)
+		return
 	}
 	t.resume(s, 0)
-	return false
 }
 
 // exec follows a thread into a new image. The report is reaped first: until
 // then every request on the thread answers ESRCH (kernel/ptrace.c,
 // looks_like_a_spurious_pid, Linux 5.13), and looking and continuing would
 // never end.
-func (t *tracer) exec(s Stop) bool {
+func (t *tracer) exec(s Stop) {
 	if _, err := t.k.ReapStop(s.TID); err != nil {
-		return false
+		return
 	}
-	return t.execed(s)
+	t.execed(s)
 }
 
 // execed goes on with it.
-func (t *tracer) execed(s Stop) bool {
+func (t *tracer) execed(s Stop) {
 	old, err := t.k.EventMessage(s.TID)
 	if err != nil {
 		old = s.TID // killed since
@@ -182,31 +180,31 @@ func (t *tracer) execed(s Stop) bool {
 	if t.decide(s) == Hold {
 		t.note(s.TID).held = s
 		t.keep(s)
-		return true
+		return
 	}
 	if asked {
 		t.ask(s.TID)
 	}
 	t.resume(s, 0)
-	return false
 }
 
 // hold keeps a stopped tracee. Its stop is reaped, or it would be reported for
 // ever; a held tracee runs on when we die.
-func (t *tracer) hold(s Stop) bool {
+func (t *tracer) hold(s Stop) {
 	ws, err := t.k.ReapStop(s.TID)
 	if err != nil {
-		return false
+		return
 	}
 	if now := t.decode(ws); ws.TID != 0 && now.Kind != s.Kind {
 		// It was killed since the look at it, and is in its exit stop; or its
 		// number is that of another by now, who execs.
 		switch {
 		case now.Kind == StopExec:
-			return t.execed(now)
+			t.execed(now)
+			return
 		case t.decide(now) != Hold:
 			t.resume(now, 0)
-			return false
+			return
 		}
 		s = now
 	}
@@ -216,11 +214,11 @@ func (t *tracer) hold(s Stop) bool {
 	// the thread is on its way out of the kernel.
 	n.asked = false
 	t.keep(s)
-	return true
 }
 
 // keep notes that a tracee is held, and tells of it.
 func (t *tracer) keep(s Stop) {
+	t.note(s.TID).expected = false
 	t.move(s.TID, threadset.Stopped)
 	if w := t.witness(); w != nil {
 		w.Held(t.self(), s)

@@ -153,22 +153,22 @@ func (o *Owner) Interrupt(tid int) error {
 // events, until each is held or has ended, or Unexpect is called: a wait for
 // any tracee costs time for each that the tracer has.
 func (o *Owner) Expect(tids []int) {
-	o.t.awaited = append(o.t.awaited, tids...)
+	for _, tid := range tids {
+		if n := o.t.note(tid); !n.expected {
+			n.expected = true
+			o.t.awaited = append(o.t.awaited, tid)
+		}
+	}
 }
 
 // Collect looks for stops that are expected, and have come, now.
-func (o *Owner) Collect() { o.t.sweep() }
+func (o *Owner) Collect() { o.t.sweep(len(o.t.awaited)) }
 
 // Unexpect takes Expect back. The stops are still handled when they come.
 func (o *Owner) Unexpect(tids []int) {
-	if len(tids) == 0 || len(o.t.awaited) == 0 {
-		return
-	}
-	given := make(map[int]bool, len(tids))
 	for _, tid := range tids {
-		given[tid] = true
+		o.t.unexpect(tid)
 	}
-	o.t.awaited = slices.DeleteFunc(o.t.awaited, func(tid int) bool { return given[tid] })
 }
 
 // Held says whether a thread is held.
