@@ -11,21 +11,25 @@ import (
 	"massattach/threadset"
 )
 
-// AreAll says whether the process has no more than held threads, which the caller
-// holds: then nobody is left who is unknown. It costs one fstat.
+// AreAll says whether the process has no more threads than those that the caller
+// holds, as held counts them: then nobody is left who is unknown. It costs one
+// fstat, and a look at the leader.
 //
 // To count those that are known would prove nothing: one that has ended hides one
-// that was born. But nobody ends who stands still.
-func (s *Session) AreAll(held int) (bool, error) {
+// that was born. But nobody ends who stands still, except by an exec of somebody
+// who is not traced by us; and then only the leader's tracer may not hear of it.
+func (s *Session) AreAll(ctx context.Context, held func() int) (bool, error) {
 	doubts := s.ledger.pass()
+	s.checkLeader(ctx)
 	n, err := s.process.NumThreads()
 	if err != nil {
 		return false, s.gatherError(err)
 	}
-	if n == held {
-		s.converge(doubts)
+	if n != held() {
+		return false, nil
 	}
-	return n == held, nil
+	s.converge(doubts)
+	return true, nil
 }
 
 // Gather has everybody seized whom no pass over the threads has found yet,
@@ -99,7 +103,23 @@ func (s *Session) gather(ctx context.Context) (found int, err error) {
 			}
 		}
 	}
+	if len(fresh)+begun == 0 && s.isRevived() {
+		// The keeper has it seized, see revived.
+		s.ledger.unconverge()
+		s.summon()
+		time.Sleep(last)
+		return 1, nil
+	}
 	return len(fresh) + begun, nil
+}
+
+// isRevived says whether the leader, a zombie as we know it, is alive.
+func (s *Session) isRevived() bool {
+	if th, ok := s.set.Get(s.pid); !ok || th.Phase != threadset.Zombie {
+		return false
+	}
+	st, err := s.process.Status(s.pid)
+	return err == nil && st.State != 'Z' && st.State != 'X'
 }
 
 // Follow says how the session hears of births.

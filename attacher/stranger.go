@@ -32,10 +32,7 @@ func (sc *scanner) strangers(ctx context.Context) {
 // in an exec by a thread that is nobody's.
 func (sc *scanner) revived(ctx context.Context) {
 	pid := sc.s.pid
-	if th, ok := sc.s.set.Get(pid); !ok || th.Phase != threadset.Zombie {
-		return
-	}
-	if st, err := sc.s.process.Status(pid); err != nil || st.State == 'Z' || st.State == 'X' {
+	if !sc.s.isRevived() {
 		return
 	}
 	sc.seat(ctx, batch{tids: []int{pid}, born: true}, nil)

@@ -44,7 +44,7 @@ func (st *Stopper) Hold(ctx context.Context, r Request, f func(*Held) error) (er
 //
 // When ctx or r.Within ends first, the error is a *[PartialError], and everybody
 // runs on. With r.Partial there is no error then; [Held.Missing] names those that
-// have not stopped. If it was ctx that ended, only Resume ends such a hold.
+// have not stopped, and [Report.Complete] is false. If it was ctx that ended, only Resume ends such a hold.
 //
 // Nobody is held when the error is not nil. One that is [attacher.ErrGone] says
 // that the process has ended, [attacher.ErrClosed] that the session has.
@@ -59,7 +59,7 @@ func (st *Stopper) Arrest(ctx context.Context, r Request) (*Held, error) {
 	}
 	defer cancel()
 	err := h.arrest(within, r)
-	h.done()
+	h.done(err == nil)
 	var late *PartialError
 	switch {
 	case err == nil:
@@ -127,7 +127,7 @@ func (h *Held) arrest(ctx context.Context, r Request) error {
 // areAll says whether nobody is left who is not held. Who is was told to stop.
 func (h *Held) areAll(ctx context.Context) (bool, error) {
 	s := h.st.session
-	if all, err := s.AreAll(h.still()); err != nil || all && h.settled() {
+	if all, err := s.AreAll(ctx, h.still); err != nil || all && h.settled() {
 		return all, err
 	}
 	found, err := s.Gather(ctx)

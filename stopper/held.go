@@ -24,19 +24,20 @@ type Held struct {
 	released  chan struct{} // closed when it has let go
 	err       error         // of that
 
-	mu      sync.Mutex
-	wanted  map[int]bool // nil: all
-	missing []Missing
-	members int // threads that it holds, or is about to
-	stopped int // of these: that it holds
-	final   *Report
-	forget  func() bool // the context that ends the hold
-	begin   time.Time
-	last    time.Time // that a thread has stopped
-	ended   time.Time // the arrest
-	took    []time.Duration
-	picking time.Duration
-	born    int
+	mu       sync.Mutex
+	wanted   map[int]bool // nil: all
+	missing  []Missing
+	complete bool
+	members  int // threads that it holds, or is about to
+	stopped  int // of these: that it holds
+	final    *Report
+	forget   func() bool // the context that ends the hold
+	begin    time.Time
+	last     time.Time // that a thread has stopped
+	ended    time.Time // the arrest
+	took     []time.Duration
+	picking  time.Duration
+	born     int
 }
 
 func newHeld(st *Stopper) *Held {
@@ -68,9 +69,10 @@ func (h *Held) start() {
 }
 
 // done ends the arrest.
-func (h *Held) done() {
+func (h *Held) done(complete bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.complete = complete
 	h.ended = time.Now()
 }
 

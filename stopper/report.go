@@ -14,6 +14,9 @@ type Report struct {
 	Requested int
 	Stopped   int // that are held
 	Missed    int // that have not stopped in time, and run
+	// Complete: everybody who was asked for has stopped. When the time was over it
+	// is false, also if nobody is known who is missing.
+	Complete bool
 	// Missing names the missed.
 	Missing []Missing
 	// Born is how many threads were seized since the arrest began, as part of it.
@@ -37,7 +40,7 @@ func (h *Held) Report() Report {
 	}
 	r := Report{
 		Stopped: h.stopped, Missed: len(missing), Missing: missing, Requested: h.stopped + len(missing),
-		Born: h.born, Selecting: h.picking, Latency: attacher.QuantilesOf(slices.Clone(h.took)),
+		Born: h.born, Complete: h.complete, Selecting: h.picking, Latency: attacher.QuantilesOf(slices.Clone(h.took)),
 	}
 	switch {
 	case len(missing) > 0 && !h.ended.IsZero():

@@ -104,13 +104,14 @@ func (o *holder) look(h *stopper.Held, r stopper.Request) {
 	if s.killed.Load() || s.dying.Load() || s.isBroken() {
 		return
 	}
+	rep := h.Report()
 	held, missing := h.TIDs(), make(map[int]bool)
 	for _, m := range h.Missing() {
 		missing[m.TID] = true
 	}
 	for _, tid := range held {
 		// An exec ends those that are held, too; but not while all are.
-		execs := s.execs.Load() && !(r.Selection.All() && len(missing) == 0)
+		execs := s.execs.Load() && !(rep.Complete && r.Selection.All() && len(s.foreign)+len(s.plan.refused) == 0)
 		if state := s.m.State(tid); state != 't' && !execs {
 			s.fail("thread %d is held, and is %c", tid, state)
 		}
@@ -118,11 +119,10 @@ func (o *holder) look(h *stopper.Held, r stopper.Request) {
 			s.fail("thread %d is held and missing", tid)
 		}
 	}
-	rep := h.Report()
 	if rep.Stopped != len(held) || rep.Missed != len(missing) || rep.Requested != len(held)+len(missing) {
 		s.fail("%d are held and %d missing: %+v", len(held), len(missing), rep)
 	}
-	if !r.Selection.All() || len(missing) > 0 {
+	if !r.Selection.All() || !rep.Complete {
 		return
 	}
 	for _, tid := range s.m.Threads() {

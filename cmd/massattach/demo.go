@@ -116,7 +116,7 @@ func (v *demoVerb) run(cmd *cobra.Command, args []string) error {
 		return exitCode(exitError)
 	}
 	for _, t := range r.Trials {
-		if s := t.Session; s != nil && (s.FailuresTotal > 0 || s.Stop != nil && s.Stop.Missed > 0) {
+		if s := t.Session; s != nil && (s.FailuresTotal > 0 || s.Stop != nil && !s.Stop.Complete) {
 			return exitCode(exitPartial)
 		}
 	}

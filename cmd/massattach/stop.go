@@ -181,7 +181,7 @@ func (v *stopVerb) code(r *report.Session, err error, pid int) int {
 		return exitPartial
 	case r.Ended:
 		return exitComplete
-	case r.Stop.Missed > 0, r.FailuresTotal > 0 && v.sel.All():
+	case !r.Stop.Complete, r.FailuresTotal > 0 && v.sel.All():
 		return exitPartial
 	}
 	return exitComplete

@@ -44,7 +44,7 @@ func stopped() *Session {
 	r.Repair = attacher.RepairReport{Repaired: 2_375}
 	s := FromAttacher(r)
 	s.Stayed = 1_012 * time.Millisecond
-	s.Stop = FromStopper(stopper.Report{Requested: 5_025, Stopped: 5_025, Elapsed: 24 * time.Millisecond, Held: 56 * time.Millisecond,
+	s.Stop = FromStopper(stopper.Report{Complete: true, Requested: 5_025, Stopped: 5_025, Elapsed: 24 * time.Millisecond, Held: 56 * time.Millisecond,
 		Latency: attacher.Quantiles{P50: 9 * time.Millisecond, P99: 22 * time.Millisecond, Max: 23 * time.Millisecond}})
 	return s
 }

@@ -158,7 +158,7 @@ func TestSession(t *testing.T) {
 		}},
 		{"stop-nobody", func() *Session {
 			s := stopped()
-			s.Stop = FromStopper(stopper.Report{Selecting: time.Millisecond})
+			s.Stop = FromStopper(stopper.Report{Complete: true, Selecting: time.Millisecond})
 			s.Stop.Selected = true
 			return s
 		}},

@@ -29,6 +29,8 @@ type Stop struct {
 	Missing      []Missing `json:"missing"` // the first 100
 	MissingTotal int       `json:"missing_total"`
 
+	// Complete: all that were asked for have stopped. For people, it is no key.
+	Complete bool `json:"-"`
 	// Selected: not all threads were asked for. For people.
 	Selected bool `json:"-"`
 	// Interrupted: the arrest was broken off, and all were let go. For people.
@@ -55,6 +57,7 @@ func FromStopper(r stopper.Report) *Stop {
 		Requested: r.Requested, Stopped: r.Stopped, Missed: r.Missed,
 		ElapsedNS: r.Elapsed.Nanoseconds(), HeldNS: r.Held.Nanoseconds(), SelectNS: r.Selecting.Nanoseconds(),
 		LateBirths:   r.Born,
+		Complete:     r.Complete,
 		LatencyNS:    Latency{P50: r.Latency.P50.Nanoseconds(), P99: r.Latency.P99.Nanoseconds(), Max: r.Latency.Max.Nanoseconds()},
 		Missing:      make([]Missing, 0, min(len(r.Missing), maxMissing)),
 		MissingTotal: len(r.Missing),
@@ -82,6 +85,8 @@ func (s *Stop) Arrested(style Style) string {
 		which = style.Warn(Number(n) + " of " + Plural(of, "thread"))
 	case s.Selected:
 		which = Plural(n, "thread")
+	case !s.Complete:
+		which = style.Warn("the " + Plural(n, "thread") + " that are known")
 	case n == 1:
 		which = "its only thread"
 	default:
