@@ -115,6 +115,9 @@ func (h *Held) arrest(ctx context.Context, r Request) error {
 	}
 	for all := !r.Selection.All(); err == nil && !all; {
 		if all, err = h.areAll(ctx); err == nil && !all {
+			err = ctx.Err()
+		}
+		if err == nil && !all {
 			err = h.await(ctx)
 		}
 	}
