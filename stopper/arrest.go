@@ -22,6 +22,11 @@ type Request struct {
 	// Partial has those held that stop in time. Without it everybody runs on when
 	// one does not.
 	Partial bool
+	// Park leaves threads alone that are blocked in a call which a stop may end
+	// before it is done, and nobody can mend: write, send, splice and the like.
+	// They run on when their calls return; [Held.Parked] names them. With it an
+	// arrest of all is one of those that there are, as by a selection.
+	Park bool
 }
 
 // Hold arrests threads, calls f while they stand still, and lets go of them, also
@@ -93,10 +98,14 @@ func (h *Held) arrest(ctx context.Context, r Request) error {
 	if err := sel.Validate(); err != nil {
 		return err
 	}
-	if all := sel.All(); all {
+	all := sel.All() && !r.Park
+	if all {
 		h.st.open(h)
 	} else {
 		begin := time.Now()
+		if r.Park {
+			sel = park(sel, &h.parked)
+		}
 		tids, err := s.Select(sel)
 		if err != nil {
 			return err
@@ -113,11 +122,11 @@ func (h *Held) arrest(ctx context.Context, r Request) error {
 	if err == nil {
 		err = h.await(ctx)
 	}
-	for all := !r.Selection.All(); err == nil && !all; {
-		if all, err = h.areAll(ctx); err == nil && !all {
+	for done := !all; err == nil && !done; {
+		if done, err = h.areAll(ctx); err == nil && !done {
 			err = ctx.Err()
 		}
-		if err == nil && !all {
+		if err == nil && !done {
 			err = h.await(ctx)
 		}
 	}

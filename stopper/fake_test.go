@@ -544,6 +544,29 @@ func TestEarlyResult(t *testing.T) {
 	})
 }
 
+// Who is in such a call may be left there.
+func TestPark(t *testing.T) {
+	onFake(t, 4, attacher.Options{}, func(f *fake) {
+		f.m.Set(101, attachertest.Write)
+		f.m.SetName(102, "worker")
+		h := f.arrest(stopper.Request{Park: true})
+		f.areStopped(100, 102, 103)
+		if got := h.Parked(); !slices.Equal(got, []int{101}) {
+			t.Errorf("parked are %v", got)
+		}
+		must(t, h.Resume())
+		h = f.arrest(stopper.Request{Park: true, Selection: procfs.Selection{Comm: "worker"}})
+		f.areStopped(102)
+		if got := h.Parked(); len(got) != 0 {
+			t.Errorf("parked are %v", got)
+		}
+		must(t, h.Resume())
+		if a := f.m.Account(); a.Early != 0 {
+			t.Errorf("%d calls ended early", a.Early)
+		}
+	})
+}
+
 // A tracer that breaks lets its threads go; while all are held they are found and
 // arrested again.
 func TestTracerBreaks(t *testing.T) {

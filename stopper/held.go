@@ -17,6 +17,7 @@ import (
 type Held struct {
 	st      *Stopper
 	hunt    *hunt          // that has caught it, nil for an arrest
+	parked  []int          // threads that were left alone
 	event   attacher.Event // by which
 	changed chan struct{}  // has room for one: all that are wanted may have stopped
 
@@ -214,6 +215,9 @@ func (h *Held) TIDs() []int {
 	slices.Sort(tids)
 	return tids
 }
+
+// Parked are the threads that [Request.Park] has left in their calls.
+func (h *Held) Parked() []int { return slices.Clone(h.parked) }
 
 // Event is what the thread was held for, if [Stopper.At] has.
 func (h *Held) Event() attacher.Event { return h.event }

@@ -79,6 +79,11 @@ func EndedEarly(nr int, args [6]uint64, result int64) bool {
 	return e != nil && result >= 0 && e(args, result)
 }
 
+// CutShort are the numbers of the calls that may end early when they are woken, and
+// of connect, which can't be restarted. Those are left out for which that takes a
+// flag, or a size, that most have not: recv with MSG_WAITALL, a large read.
+func CutShort() []int { return cutShort }
+
 // Interrupted describes the call with the number nr, false when the kernel
 // restarts it by itself or nothing can be done for it. connect is none of
 // them: a restarted one ends with EALREADY.

@@ -30,6 +30,13 @@ var endsEarly = map[int]early{
 	unix.SYS_CLOSE:           always, // a linger is cut short
 }
 
+var cutShort = []int{
+	unix.SYS_WRITE, unix.SYS_PWRITE64, unix.SYS_WRITEV, unix.SYS_PWRITEV, unix.SYS_PWRITEV2,
+	unix.SYS_SENDTO, unix.SYS_SENDMSG, unix.SYS_SENDMMSG, unix.SYS_RECVMMSG, unix.SYS_SENDFILE,
+	unix.SYS_SPLICE, unix.SYS_TEE, unix.SYS_COPY_FILE_RANGE, unix.SYS_GETRANDOM,
+	unix.SYS_IO_URING_ENTER, unix.SYS_IO_GETEVENTS, unix.SYS_CONNECT, unix.SYS_CLOSE,
+}
+
 var interrupted = map[int]Call{
 	unix.SYS_EPOLL_PWAIT:     {"epoll_pwait", TimeoutMillis, 3, 0},
 	unix.SYS_EPOLL_PWAIT2:    {"epoll_pwait2", TimeoutTimespec, 3, 0},

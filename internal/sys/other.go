@@ -17,6 +17,8 @@ var interrupted map[int]Call
 
 var endsEarly map[int]early
 
+var cutShort []int
+
 func Seize(int, int) error                  { return errors.ErrUnsupported }
 func Interrupt(int) error                   { return errors.ErrUnsupported }
 func Cont(int, syscall.Signal) error        { return errors.ErrUnsupported }
