@@ -22,6 +22,16 @@ type fake struct {
 	t       *testing.T
 	m       *attachertest.Machine
 	session *attacher.Session
+	before  atomic.Pointer[func(op string, tid int) error]
+}
+
+// hook has before called ahead of every call, nil for nothing.
+func (f *fake) hook(before func(op string, tid int) error) {
+	if before == nil {
+		f.before.Store(nil)
+		return
+	}
+	f.before.Store(&before)
 }
 
 // onFake runs a test on a process 100 of n threads in a bubble.
@@ -39,13 +49,21 @@ func onFake(t *testing.T, n int, o attacher.Options, f func(*fake)) {
 
 func attachFake(t *testing.T, m *attachertest.Machine, o attacher.Options) *fake {
 	t.Helper()
+	f := &fake{t: t, m: m}
+	m.Before = func(op string, tid int) error {
+		if before := f.before.Load(); before != nil {
+			return (*before)(op, tid)
+		}
+		return nil
+	}
 	o.Kernel, o.Proc = m, m
 	o.Trace = &attacher.Trace{Mistaken: func(err error) { t.Error(err) }}
-	s, err := attacher.Attach(context.Background(), 100, &o)
+	var err error
+	f.session, err = attacher.Attach(context.Background(), 100, &o)
 	must(t, err)
-	st, err := stopper.New(s, nil)
+	f.Stopper, err = stopper.New(f.session, nil)
 	must(t, err)
-	return &fake{st, t, m, s}
+	return f
 }
 
 func must(t *testing.T, err error) {
@@ -91,12 +109,12 @@ func (f *fake) areStopped(want ...int) {
 // once has f done at the first call op on a thread.
 func (f *fake) once(op string, do func(tid int)) {
 	var done atomic.Bool
-	f.m.Before = func(o string, tid int) error {
+	f.hook(func(o string, tid int) error {
 		if o == op && !done.Swap(true) {
 			do(tid)
 		}
 		return nil
-	}
+	})
 }
 
 // permutations of 0 to n-1.
@@ -294,12 +312,12 @@ func TestCancelAnywhere(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			var calls atomic.Int64
-			f.m.Before = func(string, int) error {
+			f.hook(func(string, int) error {
 				if calls.Add(1) == at {
 					cancel()
 				}
 				return nil
-			}
+			})
 			h, err := f.Arrest(ctx, stopper.Request{})
 			if err == nil {
 				done = ctx.Err() == nil
@@ -311,7 +329,7 @@ func TestCancelAnywhere(t *testing.T) {
 			} else if !errors.Is(err, context.Canceled) {
 				t.Errorf("at call %d: %v", at, err)
 			}
-			f.m.Before = nil
+			f.hook(nil)
 			f.areStopped()
 			h = f.arrest(stopper.Request{})
 			f.areStopped(f.m.Threads()...)
@@ -331,12 +349,12 @@ func TestBirthsMeanwhile(t *testing.T) {
 			for at := int64(1); at < 120; at++ {
 				onFake(t, 5, attacher.Options{Share: 2, Follow: follow, Settle: time.Hour}, func(f *fake) {
 					var calls atomic.Int64
-					f.m.Before = func(string, int) error {
+					f.hook(func(string, int) error {
 						if n := calls.Add(1); n == at || n == at+7 {
 							f.m.Spawn(0)
 						}
 						return nil
-					}
+					})
 					h := f.arrest(stopper.Request{})
 					born := len(f.m.Threads()) - 5
 					f.areStopped(f.m.Threads()...)
@@ -357,15 +375,15 @@ func TestExecMeanwhile(t *testing.T) {
 	for at := int64(1); at < 60; at++ {
 		onFake(t, 5, attacher.Options{Share: 2}, func(f *fake) {
 			var calls atomic.Int64
-			f.m.Before = func(string, int) error {
+			f.hook(func(string, int) error {
 				if calls.Add(1) == at {
 					f.m.Exec(103)
 				}
 				return nil
-			}
+			})
 			h := f.arrest(stopper.Request{})
 			synctest.Wait()
-			f.m.Before = nil
+			f.hook(nil)
 			f.areStopped(f.m.Threads()...)
 			if got := h.TIDs(); !slices.Equal(got, f.m.Threads()) {
 				t.Errorf("at call %d: %v are held of %v", at, got, f.m.Threads())
@@ -386,14 +404,14 @@ func TestExitsMeanwhile(t *testing.T) {
 		for at := int64(1); at < 60; at++ {
 			onFake(t, 4, attacher.Options{Share: 2}, func(f *fake) {
 				var calls atomic.Int64
-				f.m.Before = func(string, int) error {
+				f.hook(func(string, int) error {
 					if calls.Add(1) == at {
 						f.m.Exit(who, 0)
 					}
 					return nil
-				}
+				})
 				h := f.arrest(stopper.Request{})
-				f.m.Before = nil
+				f.hook(nil)
 				if n := len(f.stopped()); n != len(h.TIDs()) || n < 3 {
 					t.Errorf("at call %d: %v are stopped, %v held", at, f.stopped(), h.TIDs())
 				}
@@ -409,12 +427,12 @@ func TestKillMeanwhile(t *testing.T) {
 	for at := int64(1); at < 60; at++ {
 		onFake(t, 4, attacher.Options{Share: 2}, func(f *fake) {
 			var calls atomic.Int64
-			f.m.Before = func(string, int) error {
+			f.hook(func(string, int) error {
 				if calls.Add(1) == at {
 					f.m.Kill(100, syscall.SIGKILL)
 				}
 				return nil
-			}
+			})
 			h, err := f.Arrest(context.Background(), stopper.Request{})
 			switch {
 			case err == nil:
@@ -504,18 +522,18 @@ func TestSignalMeanwhile(t *testing.T) {
 		onFake(t, 3, attacher.Options{}, func(f *fake) {
 			f.m.Handle(syscall.SIGUSR1, attachertest.Handler)
 			var calls atomic.Int64
-			f.m.Before = func(string, int) error {
+			f.hook(func(string, int) error {
 				if calls.Add(1) == at {
 					f.m.Signal(101, syscall.SIGUSR1)
 				}
 				return nil
-			}
+			})
 			h := f.arrest(stopper.Request{})
 			f.areStopped(100, 101, 102)
 			if calls.Load() < at {
 				f.m.Signal(101, syscall.SIGUSR1)
 			}
-			f.m.Before = nil
+			f.hook(nil)
 			must(t, h.Resume())
 			synctest.Wait()
 			a := f.m.Account()
