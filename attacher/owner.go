@@ -171,12 +171,6 @@ func (o *Owner) Unexpect(tids []int) {
 	}
 }
 
-// Held says whether a thread is held.
-func (o *Owner) Held(tid int) bool {
-	n := o.t.notes[tid]
-	return n != nil && n.held.Kind != StopUnknown
-}
-
 // Resume lets a held thread go on as its stop asks for: one that is held in a
 // group-stop stays stopped by job control. It does nothing for a thread that
 // isn't held. ESRCH: the thread is gone.

@@ -48,8 +48,9 @@ func (st *Stopper) Hold(ctx context.Context, r Request, f func(*Held) error) (er
 // [Held.Resume], or until ctx ends. Threads that end meanwhile are left out.
 //
 // When ctx or r.Within ends first, the error is a *[PartialError], and everybody
-// runs on. With r.Partial there is no error then; [Held.Missing] names those that
-// have not stopped, and [Report.Complete] is false. If it was ctx that ended, only Resume ends such a hold.
+// runs on. With r.Partial there is no error then: [Held.Missing] names those that
+// have not stopped, and [Report.Complete] is false. If it was ctx that ended, only
+// Resume ends such a hold.
 //
 // Nobody is held when the error is not nil. One that is [attacher.ErrGone] says
 // that the process has ended, [attacher.ErrClosed] that the session has.
@@ -65,12 +66,13 @@ func (st *Stopper) Arrest(ctx context.Context, r Request) (*Held, error) {
 	defer cancel()
 	err := h.arrest(within, r)
 	h.done(err == nil)
-	var late *PartialError
 	switch {
 	case err == nil:
-	case within.Err() != nil && errors.Is(err, within.Err()):
-		late = h.late(within)
-		if late != nil && r.Partial {
+	case within.Err() == nil || !errors.Is(err, within.Err()):
+		err = st.failed(err)
+	default:
+		late := h.late(within)
+		if err = late; r.Partial {
 			err = nil
 		}
 	}
@@ -78,11 +80,7 @@ func (st *Stopper) Arrest(ctx context.Context, r Request) (*Held, error) {
 		f(h.Report())
 	}
 	if err != nil {
-		rerr := h.Resume()
-		if late != nil {
-			return nil, errors.Join(late, rerr)
-		}
-		return nil, errors.Join(st.failed(err), rerr)
+		return nil, errors.Join(err, h.Resume())
 	}
 	if ctx.Err() == nil {
 		h.until(ctx)
@@ -136,7 +134,8 @@ func (h *Held) arrest(ctx context.Context, r Request) error {
 	return err
 }
 
-// areAll says whether nobody is left who is not held. Who is was told to stop.
+// areAll says whether nobody is left who is not held. Who is has been told to stop
+// when it answers.
 func (h *Held) areAll(ctx context.Context) (bool, error) {
 	s := h.st.session
 	if all, err := s.AreAll(ctx, h.still); err != nil || all && h.settled() {

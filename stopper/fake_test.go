@@ -562,6 +562,38 @@ func TestEarlyResult(t *testing.T) {
 	})
 }
 
+// The hooks hear of each arrest and of each end of a hold.
+func TestTrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 4)
+		m.Set(101, attachertest.Disk)
+		s, err := attacher.Attach(context.Background(), 100, &attacher.Options{Kernel: m, Proc: m})
+		must(t, err)
+		defer s.Close()
+		var arrested, resumed []stopper.Report
+		st, err := stopper.New(s, &stopper.Options{Trace: &stopper.Trace{
+			Arrested: func(r stopper.Report) { arrested = append(arrested, r) },
+			Resumed:  func(r stopper.Report) { resumed = append(resumed, r) },
+		}})
+		must(t, err)
+		if _, err := stopper.New(s, nil); err == nil {
+			t.Error("a session has taken a second stopper")
+		}
+		h, err := st.Arrest(context.Background(), stopper.Request{Within: time.Second, Partial: true})
+		must(t, err)
+		time.Sleep(time.Minute)
+		must(t, h.Resume())
+		must(t, h.Resume())
+		if _, err := st.Arrest(context.Background(), stopper.Request{Within: time.Second}); err == nil {
+			t.Error("no error")
+		}
+		if len(arrested) != 2 || len(resumed) != 2 || arrested[0].Missed != 1 || arrested[0].Stopped != 3 || arrested[0].Complete || resumed[0].Held != time.Minute {
+			t.Errorf("arrested %+v, resumed %+v", arrested, resumed)
+		}
+		m.Return(101, 0)
+	})
+}
+
 // Who is in such a call may be left there.
 func TestPark(t *testing.T) {
 	onFake(t, 4, attacher.Options{}, func(f *fake) {

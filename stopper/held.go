@@ -162,8 +162,8 @@ func (h *Held) until(ctx context.Context) {
 
 // Resume lets go: each thread that nobody else holds runs on, or stays stopped if
 // that is job control's wish. It returns when that is done, and may be called
-// more than once. An error names a thread that could not be resumed, which is one
-// that the session has a tracer no more for, or a bug.
+// more than once. Threads that have been killed are no error, nor is the end of the
+// session, which lets all of them run.
 func (h *Held) Resume() error {
 	if h.releasing.Swap(true) {
 		<-h.released
