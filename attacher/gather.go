@@ -21,11 +21,12 @@ import (
 func (s *Session) AreAll(ctx context.Context, held func() int) (bool, error) {
 	doubts := s.ledger.pass()
 	s.checkLeader(ctx)
+	still := held() // before the others are counted: who comes to stand still later may have been born since
 	n, err := s.process.NumThreads()
 	if err != nil {
 		return false, s.gatherError(err)
 	}
-	if n != held() {
+	if n != still {
 		return false, nil
 	}
 	s.converge(doubts)

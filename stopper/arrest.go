@@ -136,22 +136,38 @@ func (h *Held) arrest(ctx context.Context, r Request) error {
 
 // areAll says whether nobody is left who is not held. Who is has been told to stop
 // when it answers.
+//
+// That a list shows nobody unknown proves it only if all who are known stood still
+// before it was read, and nobody has come since: or they may have given birth.
 func (h *Held) areAll(ctx context.Context) (bool, error) {
 	s := h.st.session
 	if all, err := s.AreAll(ctx, h.still); err != nil || all && h.settled() {
 		return all, err
 	}
-	found, err := s.Gather(ctx)
-	if err != nil || found > 0 || !h.settled() {
+	still := h.still()
+	if all, err := h.areKnown(ctx); err != nil || !all {
 		return false, err
 	}
-	// Who has only just reported its birth may be known, and not held yet.
+	if found, err := s.Gather(ctx); err != nil || found > 0 {
+		return false, err
+	}
+	all, err := h.areKnown(ctx)
+	return all && h.still() == still, err
+}
+
+// areKnown says whether all who are known are held. Who isn't, because it has only
+// just reported its birth, say, is told to stop.
+func (h *Held) areKnown(ctx context.Context) (bool, error) {
+	s := h.st.session
 	left := h.running()
 	if len(left) > 0 {
-		left, err = s.Select(procfs.Selection{TIDs: left, State: living})
+		var err error
+		if left, err = s.Select(procfs.Selection{TIDs: left, State: living}); err != nil {
+			return false, err
+		}
 	}
-	if err != nil || len(left) == 0 {
-		return err == nil, err
+	if len(left) == 0 {
+		return h.settled(), nil
 	}
 	return false, s.Do(ctx, procfs.Selection{TIDs: left}, func(o *attacher.Owner) error {
 		h.st.ward(o.ID()).arrest(o, o.TIDs(), h)

@@ -372,11 +372,15 @@ func TestBirthsMeanwhile(t *testing.T) {
 // Case 40: one that is not the leader execs at each call of an arrest: it ends
 // with the one that is left.
 func TestExecMeanwhile(t *testing.T) {
-	for at := int64(1); at < 60; at++ {
-		onFake(t, 5, attacher.Options{Share: 2}, func(f *fake) {
+	for at := int64(1); at < 120; at++ {
+		share := 2 // the leader's tracer is another; or there is but one
+		if at%2 == 0 {
+			share = 500
+		}
+		onFake(t, 5, attacher.Options{Share: share}, func(f *fake) {
 			var calls atomic.Int64
 			f.hook(func(string, int) error {
-				if calls.Add(1) == at {
+				if calls.Add(1) == at/2 {
 					f.m.Exec(103)
 				}
 				return nil
@@ -393,6 +397,30 @@ func TestExecMeanwhile(t *testing.T) {
 			h = f.arrest(some(100))
 			f.areStopped(100)
 			must(t, h.Resume())
+		})
+	}
+}
+
+// One that could not be stopped goes on in the middle of a hold of all, and gives
+// birth: whoever is born then is held.
+func TestBirthInHold(t *testing.T) {
+	for _, follow := range []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowEvent} {
+		onFake(t, 4, attacher.Options{Follow: follow}, func(f *fake) {
+			f.m.Set(102, attachertest.Disk)
+			h := f.arrest(stopper.Request{Within: time.Second, Partial: true})
+			f.m.Set(102, attachertest.EpollWait)
+			f.m.Return(102, 0)
+			synctest.Wait()
+			born := f.m.Spawn(102)
+			if follow != attacher.FollowClone {
+				time.Sleep(time.Second)
+			}
+			f.areStopped(100, 101, 103, born)
+			if got := h.TIDs(); !slices.Equal(got, []int{100, 101, 103, born}) {
+				t.Errorf("%v are held", got)
+			}
+			must(t, h.Resume())
+			f.areStopped()
 		})
 	}
 }
