@@ -126,6 +126,18 @@ func TestAttachToSelf(t *testing.T) {
 	}
 }
 
+// Case 9: a parent that waits for us can be traced.
+func TestAttachToParent(t *testing.T) {
+	if scope, _ := (procfs.FS{}).YamaScope(); scope > 0 && os.Geteuid() != 0 {
+		t.Skipf("kernel.yama.ptrace_scope is %d", scope)
+	}
+	tool := startTool(t, os.Getpid(), nil)
+	tool.attached(t)
+	if r := tool.detach(t); r.Threads.Failed != 0 || r.Threads.Attached == 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // Case 10.
 func TestZombieLeader(t *testing.T) {
 	p := start(t, target.Spec{Epoll: 100, ZombieLeader: true})

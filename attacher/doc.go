@@ -42,8 +42,9 @@
 //
 // # Births and execs
 //
-// New threads are found by listing again ([FollowScan]), or the kernel makes
-// them tracees of their creator's tracer ([FollowClone]). A list may also show
+// The kernel tells of new threads ([FollowEvent], the default), they are found by
+// listing again ([FollowScan]), or the kernel makes them tracees of their
+// creator's tracer ([FollowClone]). A list may also show
 // somebody who is a tracee already, and an exec changes numbers: the set keeps
 // one record of a thread whoever meets it first (threadset's Claim, Withdraw,
 // Rename).
@@ -63,6 +64,12 @@
 // CAP_SYS_PTRACE over it. SIGKILL and fatal signals act as ever. A target that
 // traces others or reads its TracerPid can tell. While the tracing program
 // itself is stopped or frozen the first signal freezes its receiver.
+//
+// # Before an attach
+//
+// What stands in the way can be asked for without attaching: [ProcFS.Open] a
+// process, and the [Facts] of its threads have [Facts.Obstacles]. A refusal is
+// explained by the first of them.
 //
 // # What a host program feels
 //

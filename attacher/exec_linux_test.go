@@ -117,6 +117,35 @@ func TestExec(t *testing.T) {
 	}
 }
 
+// A thread that is too young to be anybody's tracee execs: the one that is left
+// of the process has the leader's number, and is found.
+func TestExecByNewborn(t *testing.T) {
+	p := start(t, target.Spec{Epoll: 50})
+	s := attach(t, p.PID(), &attacher.Options{Settle: time.Second})
+	needEvent(t, s)
+	for range 3 {
+		tids, err := p.Spawn(t.Context(), target.KindFutex, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inTime(t, p, "the exec", func() error { return execIn(t.Context(), p, target.Exec{TID: tids[1]}) })
+		eventually(t, "the leader is traced", func() bool {
+			process, err := procfs.FS{}.Open(p.PID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer process.Close()
+			st, err := process.Status(p.PID())
+			return err == nil && st.TracerPid != 0
+		})
+		alone(t, s, p)
+		undisturbed(t, p)
+	}
+	detach(t, s)
+	free(t, p.PID())
+	undisturbed(t, p)
+}
+
 // alone checks that the session has records of those threads alone that there
 // are.
 func alone(t testing.TB, s *attacher.Session, p *target.Target) {

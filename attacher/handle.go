@@ -257,12 +257,21 @@ func (t *tracer) bury(s Stop) {
 	if _, ok := t.shard.Get(s.TID); !ok {
 		return // its number is another's already, who was claimed
 	}
-	t.move(s.TID, threadset.Ended)
-	t.s.stats.exits.Add(1)
-	t.s.publish(Event{Kind: EventExit, TID: s.TID, Code: s.Code, Signal: s.Signal})
+	t.end(s)
 	if t.shard.Live() == 0 {
 		t.s.summon()
 	}
+}
+
+// end moves a tracee's phase to its end and tells of it, both before anybody ends
+// the subscriptions: the keeper does so when it sees that this was the last one.
+func (t *tracer) end(s Stop) {
+	hub := &t.s.events
+	hub.mu.RLock()
+	defer hub.mu.RUnlock()
+	t.move(s.TID, threadset.Ended)
+	t.s.stats.exits.Add(1)
+	hub.tell(Event{Kind: EventExit, TID: s.TID, Code: s.Code, Signal: s.Signal}, t.s.now)
 }
 
 // resume lets a stopped tracee go on as its stop asks for.

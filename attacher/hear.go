@@ -2,6 +2,8 @@ package attacher
 
 import (
 	"context"
+	"errors"
+	"os"
 	"time"
 )
 
@@ -43,11 +45,8 @@ func (s *Session) hear(ctx context.Context) {
 	b := s.births
 	u := usher{s: s}
 	var h Heard
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !s.isEnded() { // when it has, its number may be another's
 		b.Hear(s.options.Settle, &h)
-		if len(h.Ripe) > 0 {
-			s.seatNewborns(ctx, &u, h.Ripe)
-		}
 		if h.Lost > 0 || h.Execs > 0 {
 			// Who was lost is in the list; and the one that is left of an exec
 			// may be nobody's tracee, under the leader's number.
@@ -55,10 +54,15 @@ func (s *Session) hear(ctx context.Context) {
 			s.ledger.unconverge()
 			s.summon()
 		}
+		if len(h.Ripe) > 0 {
+			s.seatNewborns(ctx, &u, h.Ripe)
+		}
 		if !h.Next.IsZero() {
 			s.kernel.Nap(min(max(h.Next.Sub(s.now()), hearEvery), napMost))
-		} else if b.Wait() != nil {
+		} else if err := b.Wait(); errors.Is(err, os.ErrClosed) {
 			return
+		} else if err != nil {
+			s.kernel.Nap(napMost) // and look without being woken
 		}
 	}
 }

@@ -119,7 +119,7 @@ type Births interface {
 	// h is used again.
 	Hear(age time.Duration, h *Heard)
 	// Wait sleeps until there is something to hear, if everything was heard;
-	// it may wake for nothing. After Close it answers an error.
+	// it may wake for nothing. After Close it answers [os.ErrClosed].
 	Wait() error
 	// Pending says whether tid is in the log, alive, and not taken out yet.
 	Pending(tid int) bool

@@ -59,6 +59,11 @@ func (linux) Urgent() (done func()) {
 
 func (linux) Nap(d time.Duration) { sys.Nap(d) }
 
+// Filtered says whether a seccomp filter keeps this process from ptrace, by a
+// SEIZE of nobody. A filter may do worse than refuse: this can be the end of the
+// process (seccomp(2), SECCOMP_RET_KILL_PROCESS), as it would be of an attach.
+func Filtered() bool { return refusesNobody(sys.Seize(nobody, 0)) }
+
 // linuxTracer is the id of its thread. This file alone makes ptrace requests.
 type linuxTracer int
 

@@ -20,3 +20,6 @@ func (linux) ReapExit(int) (WaitStatus, error) { return WaitStatus{}, errors.Err
 func (linux) Births(int) (Births, error)       { return nil, errors.ErrUnsupported }
 func (linux) Urgent() (done func())            { return func() {} }
 func (linux) Nap(d time.Duration)              { sys.Nap(d) }
+
+// Filtered says no: there is nothing to filter.
+func Filtered() bool { return false }

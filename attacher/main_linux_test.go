@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -97,7 +98,18 @@ func attach(t testing.TB, pid int, o *attacher.Options) *attacher.Session {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
+	if why := s.Report().FollowMissing; why != "" && slices.Contains(strings.Split(os.Getenv("MASSATTACH_REQUIRE"), ","), "births") {
+		t.Fatal(why)
+	}
 	return s
+}
+
+// needEvent skips where births can't be heard of, with what is missing.
+func needEvent(t testing.TB, s *attacher.Session) {
+	t.Helper()
+	if r := s.Report(); r.Follow != attacher.FollowEvent {
+		t.Skip(r.FollowMissing)
+	}
 }
 
 func detach(t testing.TB, s *attacher.Session) attacher.Report {

@@ -2,12 +2,14 @@ package attacher
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
 
+	"massattach/internal/sys"
 	"massattach/procfs"
 )
 
@@ -15,8 +17,12 @@ import (
 type ProcFS struct{ procfs.FS }
 
 // Open opens a process; an error that is fs.ErrNotExist says that there is
-// none, a *[procfs.NotLeaderError] that pid is a thread of another.
+// none, a *[procfs.NotLeaderError] that pid is a thread of another, and
+// [ErrForeignProc] that the numbers here are no use to who traces.
 func (p ProcFS) Open(pid int) (Process, error) {
+	if own, err := p.OwnNamespace(); err == nil && !own {
+		return nil, ErrForeignProc
+	}
 	process, err := p.FS.Open(pid)
 	if err != nil {
 		return nil, err
@@ -43,6 +49,7 @@ type procProcess struct {
 	fs   procfs.FS
 	once sync.Once
 	us   procfs.Status // of our own main thread
+	ns   string        // our user namespace, "" when unknown
 	yama int
 }
 
@@ -67,10 +74,14 @@ func (p *procProcess) Facts(tid int) (Facts, error) {
 		SameUser:     sameUser(p.us.Uid[0], st.Uid) && sameUser(p.us.Gid[0], st.Gid),
 		Privileged:   p.us.CapEff&(1<<capSysPtrace) != 0,
 		MoreCaps:     st.CapPrm&^p.us.CapPrm != 0,
-		SameUserNS:   p.sameUserNS(),
+		SameUserNS:   true,
 		Dumpable:     p.dumpable(tid, st.Uid[1]),
 		Yama:         p.yama,
 		Seccomp:      p.us.Seccomp > 0,
+	}
+	p.findUserNS(&f)
+	if p.yama == 1 {
+		f.Descendant = p.descends(st.PPid)
 	}
 	if st.Kthread < 0 {
 		// Linux before 6.8 has no such line.
@@ -94,6 +105,7 @@ func (p *procProcess) readOurs() {
 	if scope, err := p.fs.YamaScope(); err == nil {
 		p.yama = scope
 	}
+	p.ns, _ = os.Readlink(p.path("self", "ns", "user"))
 	us, err := p.fs.Open(os.Getpid())
 	if err != nil {
 		return
@@ -134,13 +146,59 @@ func (p *procProcess) path(elem ...string) string {
 	return filepath.Join(append([]string{root}, elem...)...)
 }
 
-func (p *procProcess) sameUserNS() bool {
+// InitialUserNS is the link of the user namespace that all others are in; its
+// number is fixed (include/linux/proc_ns.h, PROC_USER_INIT_INO).
+const InitialUserNS = "user:[4026531837]"
+
+// findUserNS finds out whether the process lives in our user namespace, and
+// whether we have CAP_SYS_PTRACE in its own. No file says so of a namespace that
+// is not ours, but the kernel shows the link of one only to who has the
+// capability there (PTRACE_MODE_READ; security/commoncap.c,
+// cap_ptrace_access_check).
+func (p *procProcess) findUserNS(f *Facts) {
 	theirs, err := os.Readlink(p.path(strconv.Itoa(p.PID()), "ns", "user"))
-	if err != nil {
-		return true
+	switch {
+	case p.ns == "":
+	case err == nil && theirs != p.ns:
+		f.SameUserNS, f.Privileged = false, true
+	case !errors.Is(err, fs.ErrPermission) || p.ns == InitialUserNS:
+	case f.Privileged, f.SameUser && f.Dumpable && !f.MoreCaps:
+		// Within one namespace that is enough.
+		f.SameUserNS, f.Privileged = false, false
 	}
-	ours, err := os.Readlink(p.path("self", "ns", "user"))
-	return err != nil || ours == theirs
+}
+
+// descends follows the parents of a process, as Yama does
+// (security/yama/yama_lsm.c, task_is_descendant).
+func (p *procProcess) descends(parent int) bool {
+	for parent > 1 && parent != os.Getpid() {
+		q, err := p.fs.Open(parent)
+		if err != nil {
+			return false
+		}
+		st, err := q.Status(parent)
+		q.Close()
+		if err != nil {
+			return false
+		}
+		parent = st.PPid
+	}
+	return parent == os.Getpid()
+}
+
+// AskAccess asks the kernel whether it would let this process attach to the
+// thread tid, and attaches to nobody: process_vm_readv(2) takes the same right,
+// of a byte at address 0. It has no answer for a thread without memory, and must
+// not be asked under a seccomp filter that has something against that call.
+func AskAccess(tid int) Access {
+	var b [1]byte
+	switch err := sys.ReadMemory(tid, 0, b[:]); {
+	case err == nil, errors.Is(err, syscall.EFAULT):
+		return AccessGranted
+	case errors.Is(err, syscall.EPERM):
+		return AccessDenied
+	}
+	return AccessUnknown
 }
 
 // dumpable asks who owns the files of a thread: root when the process is not

@@ -359,6 +359,28 @@ func TestRaceRefused(t *testing.T) {
 	}
 }
 
+// A refusal under a seccomp filter: the kernel tells whether it is the filter's,
+// by a SEIZE of nobody.
+func TestRaceFiltered(t *testing.T) {
+	for _, filtered := range []bool{false, true} {
+		m := attachertest.New(100, 30)
+		m.Before = func(op string, tid int) error {
+			if op == "seize" && (filtered || tid > 0) {
+				return syscall.ENOSYS
+			}
+			return nil
+		}
+		for tid := 100; tid < 130; tid++ {
+			m.SetFacts(tid, attacher.Facts{TID: tid, State: 'S', SameUser: true, SameUserNS: true, Dumpable: true, Yama: -1, Seccomp: true})
+		}
+		_, err := attacher.Attach(t.Context(), 100, &attacher.Options{Kernel: m, Proc: m})
+		denied, ok := errors.AsType[*attacher.DeniedError](err)
+		if !ok || denied.Threads != 30 || (denied.Failure.Cause == attacher.CauseSeccomp) != filtered {
+			t.Errorf("filtered %v: %v", filtered, err)
+		}
+	}
+}
+
 // Job control before, during and after, at every call.
 func TestRaceGroupStop(t *testing.T) {
 	run := func(at int64) (calls int64) {

@@ -226,11 +226,7 @@ func (s *Session) Report() Report {
 	if r.Threads.Zombie > 0 {
 		r.Leader = LeaderZombie
 	}
-	select {
-	case <-s.ended:
-		r.Ended = true
-	default:
-	}
+	r.Ended = s.isEnded()
 	if s.muteFor != nil {
 		r.FollowMissing = s.muteFor.Error()
 	}

@@ -150,13 +150,15 @@ func (t *tracer) refused(b batch, tid int, err error) (gone bool) {
 	case f.State == 'Z' || f.State == 'X':
 		return true
 	}
+	if f.Seccomp {
+		f.Filtered = refusesNobody(t.k.Seize(nobody, 0))
+	}
 	if !t.over(b, tid, threadset.Refused) {
 		return false
 	}
-	cause, detail, hint := explain(err, f)
 	var errno syscall.Errno
 	errors.As(err, &errno)
-	t.s.ledger.failed(Failure{TID: tid, Errno: errno, Cause: cause, Detail: detail, Hint: hint})
+	t.s.ledger.failed(failure(tid, errno, explain(err, f)))
 	return false
 }
 

@@ -157,10 +157,7 @@ func (s *Session) inspect() error {
 	s.ownChild = leader.PPid == os.Getpid()
 	f, err := s.process.Facts(s.pid)
 	if err == nil && (f.Self || f.TracesUs) {
-		cause, detail, hint := explain(nil, f)
-		return &DeniedError{PID: s.pid, Threads: 1, Failure: Failure{
-			TID: s.pid, Errno: errnoEPERM, Cause: cause, Detail: detail, Hint: hint,
-		}}
+		return &DeniedError{PID: s.pid, Threads: 1, Failure: failure(s.pid, errnoEPERM, explain(nil, f))}
 	}
 	return nil
 }
@@ -199,13 +196,9 @@ func (s *Session) close() error {
 	s.guarding.Wait()
 	confirmed := s.sampleFree()
 	s.ledger.detached(took, confirmed)
-	select {
-	case <-s.ended:
-	default:
-		// It may have ended since the keeper looked last.
-		if s.targetEnded() {
-			close(s.ended)
-		}
+	// It may have ended since the keeper looked last.
+	if !s.isEnded() && s.targetEnded() {
+		close(s.ended)
 	}
 	if f := s.trace.Detached; f != nil {
 		f(took)
@@ -273,6 +266,15 @@ func (s *Session) PID() int { return s.pid }
 
 // Ended is closed when the target has ended.
 func (s *Session) Ended() <-chan struct{} { return s.ended }
+
+func (s *Session) isEnded() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
 
 // Threads iterates over the threads of the target as they are known at that
 // moment.

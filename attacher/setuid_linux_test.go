@@ -106,20 +106,38 @@ func TestExecSetUID(t *testing.T) {
 	}
 }
 
-// Case 58: a process that has gained rights since is refused by name.
+// Case 58: a process that has gained rights is refused by name, also when it has
+// gained them between the list of its threads and the first SEIZE.
 func TestAttachSetUID(t *testing.T) {
+	t.Run("before", func(t *testing.T) { testAttachSetUID(t, false) })
+	t.Run("meanwhile", func(t *testing.T) { testAttachSetUID(t, true) })
+}
+
+func testAttachSetUID(t *testing.T, meanwhile bool) {
 	path := setUID(t)
-	p := start(t, target.Spec{User: nobody})
+	p := start(t, target.Spec{Epoll: 20, User: nobody})
+	var o *tool
+	if meanwhile {
+		o = startTool(t, p.PID(), nobody, envToolPause+"=yes")
+		o.report(t)
+	}
 	if err := execIn(t.Context(), p, target.Exec{Argv: []string{path, "1000"}}); err != nil {
 		t.Fatal(err)
 	}
 	if effectiveUID(t, p.PID()) != 0 {
 		t.Skip("set-uid programs gain nothing here")
 	}
-	o := startTool(t, p.PID(), nobody)
+	if meanwhile {
+		if _, err := o.in.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		o = startTool(t, p.PID(), nobody)
+	}
 	if r := o.report(t); r.Error == "" || r.Denied != attacher.CauseOtherUser && r.Denied != attacher.CauseNoCapability && r.Denied != attacher.CauseNotDumpable {
 		t.Errorf("%+v", r)
 	}
+	free(t, p.PID())
 	if err := syscall.Kill(p.PID(), 0); err != nil {
 		t.Error(err)
 	}

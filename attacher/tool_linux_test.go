@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -23,7 +24,7 @@ import (
 // be killed, or be another user.
 type tool struct {
 	cmd *exec.Cmd
-	in  io.Closer
+	in  io.WriteCloser
 	out *bufio.Reader
 }
 
@@ -38,7 +39,30 @@ type toolReport struct {
 const (
 	envTool     = "ATTACHER_TEST_TOOL"      // the pid
 	envToolHold = "ATTACHER_TEST_TOOL_HOLD" // hold all threads
+	// Before its first SEIZE it reports, and waits for a byte.
+	envToolPause = "ATTACHER_TEST_TOOL_PAUSE"
 )
+
+// pausingKernel pauses before its first SEIZE.
+type pausingKernel struct {
+	attacher.Kernel
+	pause func()
+}
+
+func (k pausingKernel) Tracer() (attacher.Tracer, error) {
+	t, err := k.Kernel.Tracer()
+	return pausingTracer{t, k.pause}, err
+}
+
+type pausingTracer struct {
+	attacher.Tracer
+	pause func()
+}
+
+func (t pausingTracer) Seize(tid, options int) error {
+	t.pause()
+	return t.Tracer.Seize(tid, options)
+}
 
 // toolMain is the tool, if this process is one: it never returns then.
 func toolMain() {
@@ -69,7 +93,14 @@ func toolMain() {
 }
 
 func toolAttach(pid int) (*attacher.Session, error) {
-	s, err := attacher.Attach(context.Background(), pid, nil)
+	o := new(attacher.Options)
+	if os.Getenv(envToolPause) != "" {
+		o.Kernel = pausingKernel{attacher.Linux, sync.OnceFunc(func() {
+			_ = json.NewEncoder(os.Stdout).Encode(toolReport{})
+			_, _ = os.Stdin.Read(make([]byte, 1))
+		})}
+	}
+	s, err := attacher.Attach(context.Background(), pid, o)
 	if err != nil || os.Getenv(envToolHold) == "" {
 		return s, err
 	}

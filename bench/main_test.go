@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"massattach/attacher"
+	"massattach/internal/programs"
 	"massattach/internal/target"
 )
 
 func TestMain(m *testing.M) {
 	target.Main()
+	programs.Main()
 	// As the command does: see its main.
 	runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0)))
 	os.Exit(m.Run())

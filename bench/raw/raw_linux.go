@@ -166,8 +166,9 @@ func start(jobs []func(*Session) (int, error), loops ...func(*Session)) (*Sessio
 		s.done.Go(func() {
 			runtime.LockOSThread()
 			tid := sys.Gettid()
-			if tid == os.Getpid() {
-				// Go parks the main thread instead of ending it.
+			if tid == os.Getpid() || sys.HasChildren() {
+				// Go parks the main thread instead of ending it, and a
+				// parent's waits are for its children, too.
 				moved := make(chan struct{})
 				launch(func(s *Session) (int, error) { close(moved); return job(s) })
 				<-moved
@@ -176,8 +177,10 @@ func start(jobs []func(*Session) (int, error), loops ...func(*Session)) (*Sessio
 			}
 			n, err := job(s)
 			results <- result{tid, n, err}
-			for _, loop := range loops {
-				loop(s)
+			if err == nil {
+				for _, loop := range loops {
+					loop(s)
+				}
 			}
 			<-s.end
 		})

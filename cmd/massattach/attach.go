@@ -5,25 +5,36 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"massattach/attacher"
 	"massattach/internal/report"
+	"massattach/procfs"
 )
 
 // attachVerb is one run of attach.
-type attachVerb struct {
-	attaching
-	hold    duration
-	bounded bool // --for was given
+type attachVerb struct{ visit }
+
+// followModes are those that --follow takes, the default first.
+var followModes = []attacher.Follow{attacher.FollowEvent, attacher.FollowScan, attacher.FollowClone, attacher.FollowNone}
+
+func newFollow() choice {
+	c := choice{value: followModes[0].String()}
+	for _, f := range followModes {
+		c.among = append(c.among, f.String())
+	}
+	return c
 }
 
 func (t *tool) attachCommand() *cobra.Command {
-	v := &attachVerb{attaching: newAttaching(t)}
+	v := &attachVerb{newVisit(t)}
 	cmd := &cobra.Command{
 		Use:   "attach [flags] PID...",
 		Short: "Attach to every thread, stay, and let go",
@@ -44,84 +55,114 @@ lets everybody go, and no signal is lost.`,
 		Example: `  sudo massattach attach 4211
   sudo massattach attach --for 5s $(pidof server)
   sudo massattach attach --for 0s --format json 4211 | jq .threads.attached`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			v.bounded = cmd.Flags().Changed("for")
-			return v.run(cmd, args, v.attend)
-		},
+		RunE: v.run,
 	}
-	fs := cmd.Flags()
-	fs.SortFlags = false
-	fs.Var(&v.hold, "for", "stay this long; 0s lets go at once")
-	fs.Var(&v.deadline, "deadline", "give up an attach that takes longer")
-	v.follow.add(cmd, "follow", "how to hear of new threads")
-	fs.Var(&v.settle, "settle", "attach to a new thread at this age")
-	v.pids = addPIDs(cmd)
-	v.printer = newPrinter(t, cmd)
-	v.phases = addPhases(cmd)
+	v.addTo(cmd)
 	return cmd
 }
 
-// attend attaches to one process, stays and lets go.
-func (v *attachVerb) attend(ctx context.Context, pid int) outcome {
-	v.phases.enter(phaseAttach, pid)
-	defer v.phases.enter(phaseDone, pid)
-	a := attempt{verb: &v.attaching, pid: pid}
-	session, err := a.attach(ctx)
-	v.bar.finish()
+func (v *attachVerb) run(cmd *cobra.Command, args []string) error {
+	ctx, all, err := v.begin(cmd, args)
 	if err != nil {
-		return a.broken(err)
+		return err
 	}
-	v.phases.enter(phaseHold, pid)
-	v.tellFollow(session)
-	begin := time.Now()
-	if !v.bounded || v.hold.Duration > 0 {
-		r := report.FromAttacher(session.Report())
-		v.notes.say("%s", v.status(&a, r))
-		if v.stay(ctx, session) && v.several {
-			// Its report may have to wait for others.
-			v.notes.say("%s: ended", report.Name(r.Comm, r.PID))
-		}
-	}
-	stayed := time.Since(begin)
-	v.phases.enter(phaseDetach, pid)
-	err = session.Close()
-	o := outcome{report: report.FromAttacher(session.Report())}
-	o.report.NSPID = a.nspid
-	o.report.Stayed = stayed
-	switch r := o.report; {
-	case err != nil:
-		p := diagnose("detach", pid, a.comm, err)
-		v.notes.problem(p.message, p.hint)
-		o.code = exitError
-	case r.FailuresTotal > 0 && !r.Ended:
-		o.code = exitPartial
-	case !r.Converged && !r.Ended && v.follow.value == attacher.FollowNone.String():
-		// Who follows will still find them.
-		o.code = exitPartial
+	return v.report(ctx, all, v.attend)
+}
+
+func (v *attachVerb) attend(ctx context.Context, pid int) outcome {
+	o := v.visit.attend(ctx, pid, nil)
+	if r := o.report; r != nil && r.Interrupted && v.printer.json() {
+		// As text the report itself says so.
+		v.interrupted(r)
 	}
 	return o
 }
 
-// stay returns when the time is over, or an ending comes, or the target ends,
-// which it reports.
-func (v *attachVerb) stay(ctx context.Context, session *attacher.Session) (ended bool) {
-	var over <-chan time.Time
-	if v.bounded {
-		timer := time.NewTimer(v.hold.Duration)
-		defer timer.Stop()
-		over = timer.C
+// attempt is one attach, and what is known of it while it is under way.
+type attempt struct {
+	visit  *visit
+	pid    int
+	comm   string
+	nspid  int // 0 when it is the same
+	listed int // threads that there were at the start
+
+	begin   time.Time
+	ctx     context.Context
+	reached atomic.Int64
+}
+
+func (a *attempt) attach(ctx context.Context) (*attacher.Session, error) {
+	v := a.visit
+	a.inspect()
+	v.bar.expect(a.listed)
+	follow, err := attacher.ParseFollow(v.follow.value)
+	if err != nil {
+		return nil, err
 	}
-	return await(ctx, session, over)
+	o := &attacher.Options{
+		Follow: follow,
+		Settle: cmp.Or(v.settle.Duration, -1),
+		Kernel: v.kernel,
+		Trace: &attacher.Trace{Seized: func(took []time.Duration) {
+			a.reached.Add(int64(len(took)))
+			v.bar.add(len(took))
+		}},
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, v.deadline.Duration, errDeadline)
+	defer cancel()
+	a.begin, a.ctx = time.Now(), ctx
+	return attacher.Attach(ctx, a.pid, o)
+}
+
+// inspect looks what can be said of the process before it is attached to.
+func (a *attempt) inspect() {
+	p, err := procfs.FS{}.Open(a.pid)
+	if err != nil {
+		return // Attach says why
+	}
+	defer p.Close()
+	a.listed, _ = p.NumThreads()
+	if st, err := p.Status(a.pid); err == nil {
+		a.comm = st.Name
+		if inner := st.InnermostPID(); inner != a.pid {
+			a.nspid = inner
+		}
+	}
+}
+
+// broken is the outcome of an attach that failed with err.
+func (a *attempt) broken(err error) outcome {
+	reached := int(a.reached.Load())
+	switch why := broken(a.ctx, err); {
+	case errors.Is(why, errDeadline):
+		p := tooLate(a.pid, a.comm, a.visit.deadline.Duration, reached, a.listed)
+		a.visit.notes.problem(p.message, p.hint)
+		return outcome{problem: p, code: p.code}
+	case why != nil:
+		r := &report.Session{
+			PID: a.pid, NSPID: a.nspid, Comm: a.comm, Leader: string(attacher.LeaderAlive),
+			Follow:      a.visit.follow.value,
+			Failures:    []report.Failure{},
+			Attach:      report.Attach{ElapsedNS: time.Since(a.begin).Nanoseconds()},
+			Detach:      report.Detach{Confirmed: alone(err)},
+			Interrupted: true, Listed: a.listed,
+		}
+		r.Threads.Found, r.Threads.Attached = reached, reached
+		return outcome{report: r, code: exitPartial}
+	}
+	p := diagnose("attach", a.pid, a.comm, err)
+	a.visit.notes.problem(p.message, p.hint)
+	return outcome{problem: p, code: p.code}
 }
 
 // status is the line that says that the process is attached.
-func (v *attachVerb) status(a *attempt, r *report.Session) string {
+func (a *attempt) status(r *report.Session) string {
 	line := fmt.Sprintf("%s: %s", report.Name(r.Comm, r.PID), r.Attached(report.Style{}))
 	if why := r.Failed(); why != "" {
 		line += " (" + why + ")"
 	}
-	if v.bounded {
-		return fmt.Sprintf("%s; staying for %v, or until Ctrl-C", line, v.hold.Duration)
+	if a.visit.bounded {
+		return fmt.Sprintf("%s; staying for %v, or until Ctrl-C", line, a.visit.hold.Duration)
 	}
 	return line + "; Ctrl-C detaches"
 }

@@ -14,7 +14,7 @@ import (
 // clogged is a pipe or a terminal that takes nothing more until it is read.
 type clogged struct{ r, w *os.File }
 
-func clog(t *testing.T, r, w *os.File) *clogged {
+func clog(t testing.TB, r, w *os.File) *clogged {
 	t.Helper()
 	fd := int(w.Fd())
 	if err := unix.SetNonblock(fd, true); err != nil {
@@ -35,7 +35,7 @@ func clog(t *testing.T, r, w *os.File) *clogged {
 	return &clogged{r, w}
 }
 
-func clogPipe(t *testing.T) *clogged {
+func clogPipe(t testing.TB) *clogged {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"massattach/attacher"
+	"massattach/internal/doctor"
 	"massattach/internal/report"
 	"massattach/procfs"
 )
@@ -112,7 +113,8 @@ func diagnose(op string, pid int, comm string, err error) *problem {
 		if why == "" {
 			why = f.Errno.Error()
 		}
-		if errors.Is(err, fs.ErrPermission) {
+		// A seccomp filter answers with any errno, ENOSYS for one.
+		if f.Cause != attacher.CauseUnknown || errors.Is(err, fs.ErrPermission) {
 			p.code = exitDenied
 			why = "not permitted: " + why
 		}
@@ -126,6 +128,9 @@ func diagnose(op string, pid int, comm string, err error) *problem {
 		p.hint = "run it as that user or as root: sudo massattach …"
 	case errors.Is(err, errDeadline):
 		p.cause, why = causeDeadline, "not done within the deadline; all were let go"
+	case errors.Is(err, attacher.ErrForeignProc):
+		p.cause, why = doctor.CauseProc, "this /proc has the numbers of another PID namespace"
+		p.hint = "mount one of this namespace: sudo mount -t proc proc /proc"
 	case errors.Is(err, errors.ErrUnsupported):
 		why = "this works on Linux only"
 	}

@@ -7,14 +7,19 @@ import (
 	"os"
 	"runtime"
 
+	"massattach/internal/doctor"
 	"massattach/internal/target"
 )
 
 func main() {
 	target.Main() // does not return in the process that demo starts
 
-	if os.Args[0] == watchdogName {
+	switch os.Args[0] {
+	case watchdogName:
 		watchdog()
+		return
+	case doctor.ProbeName:
+		doctor.Probe()
 		return
 	}
 	// A tracer that waits sleeps in a system call, and Go takes its P away only

@@ -17,6 +17,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"massattach/attacher"
+	"massattach/internal/doctor"
+	"massattach/internal/programs"
 	"massattach/internal/target"
 	"massattach/procfs"
 )
@@ -25,6 +27,7 @@ import (
 // start, the command itself, as the scripts run it, and those that get in its way.
 func TestMain(m *testing.M) {
 	target.Main()
+	programs.Main()
 	testscript.Main(leakCheck{m}, map[string]func(){
 		"massattach":          main,
 		"massattach-watchdog": watchdog,
@@ -52,8 +55,13 @@ func TestMain(m *testing.M) {
 			t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, kernel: stuckKernel{attacher.Linux}}
 			os.Exit(t.run(context.Background(), os.Args[1:]))
 		},
-		"debugger": debugger,
-		"job":      job,
+		doctor.ProbeName: doctor.Probe,
+		"debugger":       debugger,
+		"job":            job,
+		"undumpable":     undumpable,
+		"motley":         motley,
+		"sealed":         sealed,
+		"uring":          uring,
 	})
 }
 

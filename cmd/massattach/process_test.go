@@ -30,7 +30,7 @@ const (
 // process is a run of the command that a test watches and disturbs.
 type process struct {
 	*exec.Cmd
-	t      *testing.T
+	t      testing.TB
 	stdout output // if it isn't something else's
 	stderr output
 	phases chan entered // of --phase-fd, closed when nobody has that descriptor any more
@@ -46,7 +46,7 @@ type entered struct {
 
 // prepare makes a process of one of the programs that TestMain knows. Its
 // descriptor 3 is for --phase-fd.
-func prepare(t *testing.T, program string, args ...string) *process {
+func prepare(t testing.TB, program string, args ...string) *process {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -177,7 +177,7 @@ func (p *process) state() byte {
 
 // child is a pidfd for the child of a process that was started by that name, and
 // its number.
-func child(t *testing.T, pid int, name string) (fd, n int) {
+func child(t testing.TB, pid int, name string) (fd, n int) {
 	t.Helper()
 	eventually(t, "a child by the name of "+name, func() bool {
 		for _, n = range childrenOf(t, pid) {
@@ -196,7 +196,7 @@ func child(t *testing.T, pid int, name string) (fd, n int) {
 	return fd, n
 }
 
-func childrenOf(t *testing.T, pid int) (all []int) {
+func childrenOf(t testing.TB, pid int) (all []int) {
 	t.Helper()
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
@@ -257,7 +257,7 @@ func startTarget(t *testing.T, spec target.Spec) *target.Target {
 	return tg
 }
 
-func needTracing(t *testing.T) {
+func needTracing(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		if scope, _ := (procfs.FS{}).YamaScope(); scope > 0 {
@@ -306,7 +306,7 @@ func isFree(t *testing.T, tg *target.Target) {
 	}
 }
 
-func eventually(t *testing.T, what string, cond func() bool) {
+func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !cond(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {

@@ -61,8 +61,10 @@ func (t *tool) run(ctx context.Context, args []string) int {
 const examples = `  massattach demo                         what attaching does, and what stopping does
   massattach threads                      the processes with the most threads
   massattach threads 4211                 what the threads of 4211 are doing
+  massattach doctor 4211                  whether attaching to it would work
   sudo massattach attach 4211             attach to all of them until Ctrl-C
   sudo massattach attach --for 5s --format json $(pidof server)
+  sudo massattach watch 4211              print births, exits, signals … as they come
   sudo massattach stop --for 100ms 4211   stop them all for so long`
 
 const exitCodes = `  0  complete                             3  partial: not every thread, or process
@@ -100,7 +102,7 @@ again without a trace.`,
 	root.Flags().Bool("version", false, "print the version")
 	root.SetUsageTemplate(usageTemplate)
 	root.SetVersionTemplate("massattach {{.Version}}\n")
-	root.AddCommand(t.attachCommand(), t.demoCommand(), t.stopCommand(), t.threadsCommand())
+	root.AddCommand(t.attachCommand(), t.demoCommand(), t.doctorCommand(), t.stopCommand(), t.threadsCommand(), t.watchCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range append(root.Commands(), root) {

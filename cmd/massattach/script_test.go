@@ -14,6 +14,7 @@
 //	start NAME [-u USER] [-t] [-o] PROGRAM ARGS   the same in the background;
 //	                         -o: its stdout is a pipe for hangup
 //	say NAME REGEXP          waits until it has said so on stderr
+//	print NAME REGEXP        waits until it has printed so on stdout
 //	signal SIG NAME          sends it a signal
 //	hangup NAME              closes the reader of its stdout
 //	finish NAME N            waits until it exits, which must be N; stdout and
@@ -94,6 +95,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"code":   cmdCode,
 	"start":  cmdStart,
 	"say":    cmdSay,
+	"print":  cmdPrint,
 	"signal": cmdSignal,
 	"hangup": cmdHangup,
 	"finish": cmdFinish,
@@ -407,16 +409,27 @@ func until(ts *testscript.TestScript, what string, cond func() bool) {
 func cmdSay(ts *testscript.TestScript, neg bool, args []string) {
 	needArgs(ts, neg, args, 2)
 	r := of(ts).program(ts, args[0])
-	pattern := regexp.MustCompile("(?m)" + args[1])
-	until(ts, args[1], func() bool {
+	r.writes(ts, r.stderr, args[1])
+}
+
+func cmdPrint(ts *testscript.TestScript, neg bool, args []string) {
+	needArgs(ts, neg, args, 2)
+	r := of(ts).program(ts, args[0])
+	r.writes(ts, r.stdout, args[1])
+}
+
+// writes waits until it has written what matches.
+func (r *running) writes(ts *testscript.TestScript, to *output, words string) {
+	pattern := regexp.MustCompile("(?m)" + words)
+	until(ts, words, func() bool {
 		select {
 		case <-r.done:
-			if !pattern.MatchString(r.stderr.String()) {
-				ts.Fatalf("it ended without a word of %s:\n%s", args[1], r.stderr)
+			if !pattern.MatchString(to.String()) {
+				ts.Fatalf("it ended without a word of %s:\n%s%s", words, r.stdout, r.stderr)
 			}
 		default:
 		}
-		return pattern.MatchString(r.stderr.String())
+		return pattern.MatchString(to.String())
 	})
 }
 

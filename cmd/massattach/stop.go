@@ -25,8 +25,7 @@ import (
 
 // stopVerb is one run of stop.
 type stopVerb struct {
-	attaching
-	hold  duration
+	visit
 	style choice
 	sel   *procfs.Selection
 
@@ -35,7 +34,7 @@ type stopVerb struct {
 }
 
 func (t *tool) stopCommand() *cobra.Command {
-	v := &stopVerb{attaching: newAttaching(t), style: choice{value: "interrupt", among: []string{"interrupt"}}}
+	v := &stopVerb{visit: newVisit(t), style: choice{value: "interrupt", among: []string{"interrupt"}}}
 	v.follow = choice{value: attacher.FollowScan.String()}
 	cmd := &cobra.Command{
 		Use:   "stop [flags] PID... [-- COMMAND ARGS...]",
@@ -85,13 +84,17 @@ func (v *stopVerb) run(cmd *cobra.Command, args []string) error {
 	if err := v.sel.Validate(); err != nil {
 		return asUsage(cmd, errors.New(strings.TrimPrefix(err.Error(), "procfs: selection: ")))
 	}
-	if all, err := v.pids.list(args); err == nil && len(all) > 1 && v.command != nil {
+	ctx, all, err := v.begin(cmd, args)
+	if err != nil {
+		return err
+	}
+	if v.several && v.command != nil {
 		return asUsage(cmd, errors.New("a command is for one process"))
 	}
 	if v.command != nil {
 		v.printer.to = v.stderr
 	}
-	err := v.attaching.run(cmd, args, v.attend)
+	err = v.report(ctx, all, v.attend)
 	if v.status != 0 {
 		return exitCode(v.status)
 	}
@@ -103,11 +106,15 @@ func (v *stopVerb) attend(ctx context.Context, pid int) outcome {
 	v.phases.enter(phaseAttach, pid)
 	defer v.phases.enter(phaseDone, pid)
 	until := time.Now().Add(v.deadline.Duration)
-	a := attempt{verb: &v.attaching, pid: pid}
+	a := attempt{visit: &v.visit, pid: pid}
 	session, err := a.attach(ctx)
 	v.bar.finish()
 	if err != nil {
-		return a.broken(err)
+		o := a.broken(err)
+		if r := o.report; r != nil && r.Interrupted && v.printer.json() {
+			v.interrupted(r)
+		}
+		return o
 	}
 	begin := time.Now()
 	var account stopper.Report
@@ -135,7 +142,7 @@ func (v *stopVerb) arrest(ctx context.Context, a *attempt, session *attacher.Ses
 	if err != nil {
 		return nil, err
 	}
-	over := v.watch.bound(a.pid, time.Until(until))
+	over := v.guard.bound(a.pid, time.Until(until))
 	defer over()
 	h, err := st.Arrest(ctx, stopper.Request{
 		Selection: *v.sel, Within: max(time.Until(until), time.Millisecond), Partial: true,
@@ -161,7 +168,7 @@ func (v *stopVerb) keep(ctx context.Context, a *attempt, session *attacher.Sessi
 	var err error
 	if ctx.Err() == nil {
 		v.phases.enter(phaseHold, a.pid)
-		over := v.watch.bound(a.pid, v.hold.Duration)
+		over := v.guard.bound(a.pid, v.hold.Duration)
 		defer over()
 		err = v.stay(ctx, a, session, held)
 	}

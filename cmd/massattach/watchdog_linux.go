@@ -41,7 +41,7 @@ const (
 // The descriptors of the watchdog. It keeps none of the command's own: who reads
 // the command's output waits for the last of those who could still write to it.
 const (
-	watchPipe    = 0 // from the command, see watch; its end is the command's
+	watchPipe    = 0 // from the command, see guard; its end is the command's
 	watchProcess = 3 // a pidfd: no number that could be somebody else's by then
 	watchStat    = 4 // the command's /proc/PID/stat
 )
@@ -49,11 +49,11 @@ const (
 const unwatched = "don't stop this program: each thread that gets a signal would stand still with it"
 
 // startWatchdog starts the watchdog. Without one the command works as well.
-func (t *tool) startWatchdog() *watch {
+func (t *tool) startWatchdog() *guard {
 	cmd, pipe, err := launchWatchdog(t.program)
 	if err != nil {
 		t.notes.problem("the watchdog could not be started: "+err.Error(), unwatched)
-		return &watch{end: func() {}}
+		return &guard{end: func() {}}
 	}
 	var ending atomic.Bool
 	ended := make(chan struct{})
@@ -64,7 +64,7 @@ func (t *tool) startWatchdog() *watch {
 			t.notes.problem("the watchdog has ended: "+cmd.ProcessState.String(), unwatched)
 		}
 	}()
-	return &watch{pipe: pipe, end: sync.OnceFunc(func() {
+	return &guard{pipe: pipe, end: sync.OnceFunc(func() {
 		ending.Store(true)
 		_ = cmd.Process.Kill()
 		select {

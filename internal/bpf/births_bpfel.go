@@ -22,11 +22,10 @@ const (
 	birthsProgOnFork = "on_fork"
 	birthsVarAwake   = "awake"
 	birthsVarBirths  = "births"
-	birthsVarExecs   = "execs"
 	birthsVarHead    = "head"
 	birthsVarLast    = "last"
 	birthsVarPidNs   = "pid_ns"
-	birthsVarTarget  = "target"
+	birthsVarTargets = "targets"
 )
 
 // loadBirths returns the embedded CollectionSpec for births.
@@ -87,13 +86,12 @@ type birthsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type birthsVariableSpecs struct {
-	Awake  *ebpf.VariableSpec `ebpf:"awake"`
-	Births *ebpf.VariableSpec `ebpf:"births"`
-	Execs  *ebpf.VariableSpec `ebpf:"execs"`
-	Head   *ebpf.VariableSpec `ebpf:"head"`
-	Last   *ebpf.VariableSpec `ebpf:"last"`
-	PidNs  *ebpf.VariableSpec `ebpf:"pid_ns"`
-	Target *ebpf.VariableSpec `ebpf:"target"`
+	Awake   *ebpf.VariableSpec `ebpf:"awake"`
+	Births  *ebpf.VariableSpec `ebpf:"births"`
+	Head    *ebpf.VariableSpec `ebpf:"head"`
+	Last    *ebpf.VariableSpec `ebpf:"last"`
+	PidNs   *ebpf.VariableSpec `ebpf:"pid_ns"`
+	Targets *ebpf.VariableSpec `ebpf:"targets"`
 }
 
 // birthsObjects contains all objects after they have been loaded into the kernel.
@@ -129,13 +127,12 @@ func (m *birthsMaps) Close() error {
 //
 // It can be passed to loadBirthsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type birthsVariables struct {
-	Awake  *ebpf.Variable `ebpf:"awake"`
-	Births *ebpf.Variable `ebpf:"births"`
-	Execs  *ebpf.Variable `ebpf:"execs"`
-	Head   *ebpf.Variable `ebpf:"head"`
-	Last   *ebpf.Variable `ebpf:"last"`
-	PidNs  *ebpf.Variable `ebpf:"pid_ns"`
-	Target *ebpf.Variable `ebpf:"target"`
+	Awake   *ebpf.Variable `ebpf:"awake"`
+	Births  *ebpf.Variable `ebpf:"births"`
+	Head    *ebpf.Variable `ebpf:"head"`
+	Last    *ebpf.Variable `ebpf:"last"`
+	PidNs   *ebpf.Variable `ebpf:"pid_ns"`
+	Targets *ebpf.Variable `ebpf:"targets"`
 }
 
 // birthsPrograms contains all programs after they have been loaded into the kernel.

@@ -3,74 +3,60 @@
 package bpf
 
 import (
-	"errors"
-	"io/fs"
 	"os"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/ringbuf"
-	"golang.org/x/sys/unix"
-
-	"massattach/internal/sys"
 )
 
-// Births hears of the births of the threads of one process. One goroutine may
-// call Hear and Wait; Pending, Alive and Close are for any.
-//
-// The kernel writes what happens into a log that is mapped here (births.bpf.c);
-// it wakes a reader only that waits because the log was empty.
+// Births hears of the births of the threads of one process. Its methods may be
+// called from any goroutine; Hear and Wait are for one at a time.
 type Births struct {
-	programs birthsLoaded
-	links    []link.Link
-	bell     *ringbuf.Reader
-	rung     ringbuf.Record
+	log    *birthLog
+	pid    int
+	more   chan struct{} // has room for one: something came
+	closed chan struct{}
 
-	mu                 sync.RWMutex // held for reading by whoever looks at the shared memory
-	shared             *sys.Shared  // nil when closed
-	head, execs, awake *atomic.Uint64
-	log                []atomic.Uint64 // entries of entryWords
-	last               []atomic.Uint64
-
-	tail  atomic.Uint64 // births that were looked at
-	heard uint64        // execs that were told
+	mu    sync.Mutex
+	queue []entry // not taken out yet, in their order
+	taken uint64  // the seq up to which none is left to be taken out
+	short int
+	lost  int
+	execs int
+	over  bool // closed
 }
 
-// birthsLoaded is what of the object is in the kernel.
-type birthsLoaded struct {
-	OnFork *ebpf.Program `ebpf:"on_fork"`
-	OnExit *ebpf.Program `ebpf:"on_exit"`
-	OnExec *ebpf.Program `ebpf:"on_exec"`
-	Bell   *ebpf.Map     `ebpf:"bell"`
-	Memory *ebpf.Map     `ebpf:".bss"`
+// entry is a birth that the log has told of.
+type entry struct {
+	Birth
+	seq uint64
 }
 
-// An entry of the log, in words: struct birth of births.bpf.c.
-const (
-	wordSeq = iota
-	wordBorn
-	wordTID
-	wordDead
-	entryWords
-)
-
-// entries is how many the log has.
-const entries = 65536
+// logs are those that are open: one, unless two processes want the same place.
+var logs struct {
+	sync.Mutex
+	open []*birthLog
+}
 
 // OpenBirths begins to hear of the births of process pid, a number in the
 // caller's PID namespace: of all that happen after it has returned. An error
 // says what is missing for that.
 //
-// It takes some 50 ms the first time, when the kernel's BTF is read.
+// It takes some 50 ms the first time, when the kernel's BTF is read, and next to
+// nothing while another process is followed.
 func OpenBirths(pid int) (*Births, error) {
-	b := new(Births)
-	if err := b.open(pid); err != nil {
-		b.Close()
+	b := &Births{pid: pid, more: make(chan struct{}, 1), closed: make(chan struct{})}
+	logs.Lock()
+	defer logs.Unlock()
+	if slices.ContainsFunc(logs.open, func(l *birthLog) bool { return l.add(b) }) {
+		return b, nil
+	}
+	l, err := openLog()
+	if err != nil {
 		return nil, explain("hear of births", err)
 	}
+	logs.open = append(logs.open, l)
+	l.add(b)
 	return b, nil
 }
 
@@ -83,196 +69,146 @@ func BirthsSupported() error {
 	return b.Close()
 }
 
-func (b *Births) open(pid int) error {
-	spec, err := loadBirths()
-	if err != nil {
-		return err
-	}
-	ns, err := pidNamespace()
-	if err != nil {
-		return err
-	}
-	err = errors.Join(spec.Variables[birthsVarTarget].Set(uint32(pid)), spec.Variables[birthsVarPidNs].Set(ns))
-	if err != nil {
-		return err
-	}
-	if err := spec.LoadAndAssign(&b.programs, &ebpf.CollectionOptions{Cache: kernelTypes}); err != nil {
-		return err
-	}
-	if b.bell, err = ringbuf.NewReader(b.programs.Bell); err != nil {
-		return err
-	}
-	memory := b.programs.Memory
-	if b.shared, err = sys.MapShared(memory.FD(), int(memory.ValueSize())); err != nil {
-		return err
-	}
-	variable := func(name string) []atomic.Uint64 { return b.shared.Words[spec.Variables[name].Offset/8:] }
-	b.head, b.execs, b.awake = &variable(birthsVarHead)[0], &variable(birthsVarExecs)[0], &variable(birthsVarAwake)[0]
-	b.log = variable(birthsVarBirths)[:entries*entryWords]
-	b.last = variable(birthsVarLast)[:entries]
-	// Births last: who is in the log is heard of when it ends.
-	for _, p := range []*ebpf.Program{b.programs.OnExit, b.programs.OnExec, b.programs.OnFork} {
-		l, err := link.AttachTracing(link.TracingOptions{Program: p})
-		if err != nil {
-			return err
-		}
-		b.links = append(b.links, l)
-	}
-	return nil
-}
-
 // Close ends it, and a Wait. What was not heard is lost.
 func (b *Births) Close() error {
-	var errs []error
-	if b.bell != nil {
-		errs = append(errs, b.bell.Close())
-	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.shared != nil {
-		errs = append(errs, b.shared.Close())
-		b.shared = nil
+	over := b.over
+	b.over = true
+	b.mu.Unlock()
+	if over {
+		return nil
 	}
-	for _, l := range b.links {
-		errs = append(errs, l.Close())
+	close(b.closed)
+	logs.Lock()
+	defer logs.Unlock()
+	if !b.log.remove(b) {
+		return nil
 	}
-	b.links = nil
-	for _, p := range []*ebpf.Program{b.programs.OnFork, b.programs.OnExit, b.programs.OnExec} {
-		errs = append(errs, p.Close())
+	logs.open = slices.DeleteFunc(logs.open, func(l *birthLog) bool { return l == b.log })
+	return b.log.close()
+}
+
+// put queues what the log tells of.
+func (b *Births) put(e entry) {
+	b.mu.Lock()
+	if e.TID == 0 {
+		b.execs++
+	} else {
+		if len(b.queue) >= logSize {
+			b.makeRoom()
+		}
+		b.queue = append(b.queue, e)
 	}
-	return errors.Join(append(errs, b.programs.Bell.Close(), b.programs.Memory.Close())...)
+	b.mu.Unlock()
+	b.ring()
+}
+
+// makeRoom drops who has ended from a queue that is full because nobody is old
+// enough yet, and, if these are not many, the older half of all.
+func (b *Births) makeRoom() {
+	before := len(b.queue)
+	b.queue = slices.DeleteFunc(b.queue, func(e entry) bool { return !b.log.alive(e.seq) })
+	b.short += before - len(b.queue)
+	if n := logSize / 2; len(b.queue) > n {
+		b.lost += n
+		b.taken = b.queue[n-1].seq
+		b.queue = slices.Delete(b.queue, 0, n)
+	}
+}
+
+// lose notes that births may have been lost.
+func (b *Births) lose(n int) {
+	b.mu.Lock()
+	b.lost += n
+	b.mu.Unlock()
+	b.ring()
+}
+
+func (b *Births) ring() {
+	select {
+	case b.more <- struct{}{}:
+	default:
+	}
 }
 
 // Wait sleeps until there is something to hear, if everything was heard. It may
 // wake for nothing. After Close the error is [os.ErrClosed].
 func (b *Births) Wait() error {
-	if idle, err := b.doze(); err != nil || !idle {
-		return err
-	}
-	err := b.bell.ReadInto(&b.rung)
-	if errors.Is(err, ringbuf.ErrClosed) {
+	select {
+	case <-b.closed:
 		return os.ErrClosed
+	default:
 	}
-	return err
-}
-
-// doze asks to be woken, unless there is something to hear already. It looks
-// after it has asked, and the program asks after it has written: one of the two
-// sees the other.
-func (b *Births) doze() (idle bool, err error) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if b.shared == nil {
-		return false, os.ErrClosed
+	select {
+	case <-b.closed:
+		return os.ErrClosed
+	case <-b.more:
+		return nil
 	}
-	b.awake.Store(0)
-	if b.head.Load() == b.tail.Load() && b.execs.Load() == b.heard {
-		return true, nil
-	}
-	b.awake.Store(1)
-	return false, nil
 }
 
 // Hear takes those out of the log who were born age ago or earlier, and says so
-// in h, whose slice it uses again. After Close it hears nothing.
+// in h, whose slice it uses again. An entry may need 2 ms to come here, if there
+// was another shortly before. After Close nothing is heard.
 func (b *Births) Hear(age time.Duration, h *Heard) {
 	*h = Heard{Ripe: h.Ripe[:0]}
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if b.shared == nil {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over {
 		return
 	}
-	execs := b.execs.Load()
-	h.Execs, b.heard = int(execs-b.heard), execs
-	now, clock := time.Now(), monotonic()
-	tail, head := b.tail.Load(), b.head.Load()
-	if behind := head - tail; behind > entries {
-		h.Lost = int(behind - entries)
-		tail = head - entries
-	}
-	for ; tail < head; tail++ {
-		e := b.entry(tail)
-		seq := e[wordSeq].Load()
-		if seq > tail+1 { // overwritten since
-			h.Lost++
-			continue
-		}
-		if seq != tail+1 { // being written
-			h.Next = now
-			break
-		}
-		at := now.Add(time.Duration(int64(e[wordBorn].Load()) - clock))
-		tid, dead := int(e[wordTID].Load()), e[wordDead].Load() != 0
-		if e[wordSeq].Load() != seq {
-			h.Lost++
-			continue
-		}
-		if ripe := at.Add(age); ripe.After(now) {
+	h.Short, h.Lost, h.Execs = b.short, b.lost, b.execs
+	b.short, b.lost, b.execs = 0, 0, 0
+	now := time.Now()
+	n := 0
+	for _, e := range b.queue {
+		if ripe := e.At.Add(age); ripe.After(now) {
 			h.Next = ripe
 			break
 		}
-		if dead {
-			h.Short++
+		n++
+		b.taken = e.seq
+		if b.log.alive(e.seq) {
+			h.Ripe = append(h.Ripe, e.Birth)
 		} else {
-			h.Ripe = append(h.Ripe, Birth{TID: tid, At: at})
+			h.Short++
 		}
 	}
-	b.tail.Store(tail)
-}
-
-func (b *Births) entry(i uint64) []atomic.Uint64 {
-	return b.log[i%entries*entryWords:][:entryWords]
+	b.queue = slices.Delete(b.queue, 0, n)
 }
 
 // Pending says whether tid is in the log, alive, and was not taken out yet.
 func (b *Births) Pending(tid int) bool {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if b.shared == nil {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over {
 		return false
 	}
-	seq := b.last[tid%entries].Load()
-	if seq <= b.tail.Load() { // 0: there was none
-		return false
-	}
-	e := b.entry(seq - 1)
-	return e[wordTID].Load() == uint64(tid) && e[wordDead].Load() == 0 && e[wordSeq].Load() == seq
+	seq := b.log.last[tid%logSize].Load()
+	return seq > b.taken && b.has(seq, tid)
 }
 
 // Alive is how many are in the log, alive, and were not taken out yet.
 func (b *Births) Alive() (n int) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if b.shared == nil {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over {
 		return 0
 	}
-	for i, head := b.tail.Load(), b.head.Load(); i < head; i++ {
-		if e := b.entry(i); e[wordSeq].Load() == i+1 && e[wordDead].Load() == 0 {
+	head := b.log.head.Load()
+	for i := max(b.taken, head-min(head, logSize)); i < head; i++ {
+		if b.has(i+1, 0) {
 			n++
 		}
 	}
 	return n
 }
 
-// monotonic is CLOCK_MONOTONIC, in ns.
-func monotonic() int64 {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // it can't fail
-	return ts.Nano()
-}
-
-// initialPIDNamespace is the inode of the initial PID namespace
-// (include/linux/proc_ns.h, PROC_PID_INIT_INO).
-const initialPIDNamespace = 0xEFFFFFFC
-
-// pidNamespace is the inode of ours, 0 for the initial one.
-func pidNamespace() (uint32, error) {
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
-		return 0, &fs.PathError{Op: "stat", Path: "/proc/self/ns/pid", Err: err}
-	}
-	if st.Ino == initialPIDNamespace {
-		return 0, nil
-	}
-	return uint32(st.Ino), nil
+// has says whether an entry is about a living thread of the process: tid, or 0
+// for any.
+func (b *Births) has(seq uint64, tid int) bool {
+	e := b.log.entry(seq - 1)
+	thread, pid := who(e)
+	return pid == b.pid && thread != 0 && (tid == 0 || thread == tid) &&
+		e[wordDead].Load() == 0 && e[wordSeq].Load() == seq
 }

@@ -71,10 +71,11 @@ func TestBirths(t *testing.T) {
 	}
 
 	var h bpf.Heard
-	b.Hear(time.Hour, &h)
+	eventually(t, "the log is read", func() bool { b.Hear(time.Hour, &h); return !h.Next.IsZero() })
 	if len(h.Ripe) != 0 || h.Next.Before(before.Add(time.Hour)) || h.Next.After(after.Add(time.Hour)) {
 		t.Errorf("none is an hour old: %+v", h)
 	}
+	time.Sleep(10 * time.Millisecond) // until all of it is
 	b.Hear(0, &h)
 	want := slices.DeleteFunc(slices.Clone(born), func(tid int) bool { return tid == born[3] || tid == born[7] })
 	if !slices.Equal(tids(h.Ripe), want) || h.Short != 2 || h.Lost != 0 || h.Execs != 0 || !h.Next.IsZero() {
@@ -143,37 +144,103 @@ func TestBirthsWait(t *testing.T) {
 	}
 }
 
-// Whatever came too fast is counted, and what is still in the log is told.
+// Whatever came too fast is counted, and what is still in the log is told; also
+// when the queue of those who are not old enough is full.
 func TestBirthsOverflow(t *testing.T) {
-	p := start(t, target.Spec{Churn: 2})
-	b := open(t, p.PID())
-	born := func() int64 {
-		a, err := p.Account(t.Context())
-		if err != nil {
-			t.Fatal(err)
+	for _, stalled := range []bool{true, false} {
+		p := start(t, target.Spec{Churn: 2})
+		b := open(t, p.PID())
+		born := func() int64 {
+			a, err := p.Account(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a.Born
 		}
-		return a.Born
+		goOn := func() {}
+		if stalled {
+			goOn = b.Stall()
+		}
+		before := born()
+		eventually(t, "more births than the log has room for", func() bool { return born()-before > 80_000 })
+		last := spawn(t, p, 1)[0]
+		if !b.Pending(last) {
+			t.Error("the last one is not pending")
+		}
+		goOn()
+		total, lost := 0, 0
+		var h bpf.Heard
+		eventually(t, "the last one is told", func() bool {
+			b.Hear(0, &h)
+			total += len(h.Ripe) + h.Short + h.Lost
+			lost += h.Lost
+			return slices.Contains(tids(h.Ripe), last)
+		})
+		if after := born(); int64(total) < 80_000 || int64(total) > after-before+1_000 || stalled != (lost > 0) {
+			t.Errorf("stalled %v: %d of %d births are accounted for, %d of them lost", stalled, total, after-before, lost)
+		}
+		b.Close()
+		p.Close()
 	}
-	before := born()
-	eventually(t, "more births than the log has room for", func() bool { return born()-before > 100_000 })
-	last := spawn(t, p, 1)[0]
-	if !b.Pending(last) {
-		t.Error("the last one is not pending")
+}
+
+// Several processes are followed at once, by one log, and each hears of its own;
+// two may want the same place in it.
+func TestBirthsOfSeveral(t *testing.T) {
+	var ps []*target.Target
+	var bs []*bpf.Births
+	for range 4 {
+		p := start(t, target.Spec{Epoll: 3})
+		ps, bs = append(ps, p), append(bs, open(t, p.PID()))
 	}
-	total := 0
+	bs[3].Close()
+	again := open(t, ps[0].PID()) // twice the same
+	stranger := open(t, ps[0].PID()+65536)
+	if n := bpf.Logs(); n != 2 {
+		t.Errorf("%d logs", n)
+	}
+	if err := ps[1].Exec(t.Context(), target.Exec{}); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range ps {
+		want := spawn(t, p, i+2)
+		if i == 3 {
+			want = nil
+		}
+		hears(t, bs[i], want)
+		if i == 0 {
+			hears(t, again, want)
+		}
+	}
+	hears(t, stranger, nil)
+	for _, b := range append(bs, again, stranger) {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := bpf.Logs(); n != 0 {
+		t.Errorf("%d logs are left", n)
+	}
+}
+
+// hears checks that b hears of these births, among those of runtimes that have
+// been exec'ed.
+func hears(t *testing.T, b *bpf.Births, want []int) {
+	t.Helper()
+	var got []int
 	var h bpf.Heard
-	lost := 0
-	for found := false; !found; {
+	eventually(t, "all births are heard of", func() bool {
 		b.Hear(0, &h)
-		total += len(h.Ripe) + h.Short + h.Lost
-		lost += h.Lost
-		found = slices.Contains(tids(h.Ripe), last)
-		if len(h.Ripe)+h.Short == 0 && !found {
-			t.Fatal("the last one is not told")
+		got = append(got, tids(h.Ripe)...)
+		return len(got) >= len(want)
+	})
+	for _, tid := range want {
+		if !slices.Contains(got, tid) {
+			t.Errorf("heard of %v, not of %d", got, tid)
 		}
 	}
-	if after := born(); int64(total) < 100_000 || int64(total) > after-before+10 || lost == 0 {
-		t.Errorf("%d of %d births are accounted for, %d of them lost", total, after-before, lost)
+	if len(want) == 0 && len(got) > 0 {
+		t.Errorf("heard of %v", got)
 	}
 }
 
@@ -188,6 +255,30 @@ var surrounded = map[string]func() error{
 			return err
 		}
 		return b.Close()
+	},
+	"clock": func() error {
+		p, err := target.Start(context.Background(), target.Spec{Epoll: 3})
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		b, err := bpf.OpenBirths(p.PID())
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		before := time.Now()
+		if _, err := p.Spawn(context.Background(), target.KindEpoll, 1); err != nil {
+			return err
+		}
+		var h bpf.Heard
+		for end := time.Now().Add(10 * time.Second); len(h.Ripe) == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			b.Hear(0, &h)
+		}
+		if len(h.Ripe) != 1 || h.Ripe[0].At.Before(before) {
+			return errors.New("it is not as old as it is")
+		}
+		return nil
 	},
 	// In a PID namespace of its own the numbers are that one's, here and below.
 	"tasks": func() error {
@@ -246,11 +337,23 @@ var surrounded = map[string]func() error{
 				return errors.New("the death was not heard of")
 			}
 		}
+		time.Sleep(10 * time.Millisecond) // until the log is read
 		if b.Hear(0, &h); !slices.Equal(tids(h.Ripe), slices.Delete(born, 1, 2)) || h.Short != 1 {
 			return errors.New("the births were not heard of")
 		}
 		return nil
 	},
+}
+
+// Where the clock is another, births are as old as they are.
+func TestBirthsInTimeNamespace(t *testing.T) {
+	needRoot(t)
+	need(t, "births", bpf.BirthsSupported)
+	for _, ahead := range []string{"3600", "-10"} {
+		if out := run(t, "clock", nil, "unshare", "--time", "--fork", "--monotonic", ahead); out != "" {
+			t.Errorf("%s s ahead: %s", ahead, out)
+		}
+	}
 }
 
 func TestBirthsInPIDNamespace(t *testing.T) {

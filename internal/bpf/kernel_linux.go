@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
 )
 
 // explain says what op lacks. The errors of the library go on for pages about
@@ -37,4 +38,21 @@ const btfPath = "/sys/kernel/btf/vmlinux"
 func hasBTF() bool {
 	_, err := os.Stat(btfPath)
 	return err == nil
+}
+
+// initialPIDNamespace is the inode of the initial PID namespace
+// (include/linux/proc_ns.h, PROC_PID_INIT_INO).
+const initialPIDNamespace = 0xEFFFFFFC
+
+// pidNamespace is the inode of ours, 0 for the initial one.
+func pidNamespace() (uint32, error) {
+	const path = "/proc/self/ns/pid"
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return 0, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if st.Ino == initialPIDNamespace {
+		return 0, nil
+	}
+	return uint32(st.Ino), nil
 }

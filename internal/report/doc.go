@@ -5,7 +5,8 @@
 // [Counts] and [Process] are lists from /proc. [Demo] compares what a process
 // noticed of several treatments. [Failed] stands in the place of any of them
 // where there is nothing to report. Each has a method Text, which writes it for
-// people, and is an object of its own for [WriteJSON].
+// people, and is an object of its own for [WriteJSON]. An [Event] is one of many
+// that happen to a process, and appends itself to a buffer in either way.
 //
 // The keys of the JSON are a contract: they stay, and more may be added. Times
 // are in nanoseconds, empty lists are [], and what is absent is said so at the

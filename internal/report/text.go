@@ -64,15 +64,35 @@ func (r *Session) Summary(style Style) string {
 		return style.Warn(fmt.Sprintf("interrupted at %s of %s; all were let go",
 			Number(r.Threads.Attached), Plural(max(r.Listed, r.Threads.Attached), "thread")))
 	}
-	s := r.Attached(style)
 	if r.Stop != nil {
-		s = r.Stop.summary(style)
+		return r.Stop.summary(style) + r.stay()
 	}
+	return r.Attached(style) + r.stay()
+}
+
+// Watched is the summary of who was told the events of the process; lost are
+// those that were not.
+func (r *Session) Watched(told, lost int) string {
+	s := Plural(told, "event")
+	if lost > 0 {
+		s += ", " + Number(lost) + " lost"
+	}
+	if r.Repair.EINTRRepaired > 0 {
+		s += ", " + Plural(r.Repair.EINTRRepaired, "call") + " repaired"
+	}
+	if r.Repair.EINTRLeft > 0 {
+		s += ", " + Number(r.Repair.EINTRLeft) + " left with EINTR or a short result"
+	}
+	return s + r.stay()
+}
+
+// stay says how long the process was attached, and how that ended.
+func (r *Session) stay() (s string) {
 	if r.Ended {
-		return s + ", ended after " + Duration(r.Stayed)
+		return ", ended after " + Duration(r.Stayed)
 	}
 	if r.Stop == nil && r.Stayed >= time.Millisecond {
-		s += ", stayed " + Duration(r.Stayed)
+		s = ", stayed " + Duration(r.Stayed)
 	}
 	return s + ", detached in " + ns(r.Detach.ElapsedNS)
 }

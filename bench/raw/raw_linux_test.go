@@ -1,0 +1,69 @@
+package raw_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+
+	"massattach/bench/raw"
+	"massattach/internal/target"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) {
+	target.Main()
+	os.Exit(m.Run())
+}
+
+// A list with a thread that is gone is an error, and nobody of it stays
+// attached.
+func TestGone(t *testing.T) {
+	p, err := target.Start(context.Background(), target.Spec{Futex: 3, Orphan: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	tids, err := raw.List(p.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const nobody = 1 << 22 // above all numbers of threads
+	if _, err := raw.Forward(append(tids, nobody)); err != unix.ESRCH {
+		t.Errorf("forward: %v", err)
+	}
+	s, err := raw.Forward(tids)
+	if err != nil {
+		t.Fatalf("once more: %v", err)
+	}
+	s.Release()
+}
+
+// A thread that has children is no tracer: it would take their ends from those
+// who wait for them.
+func TestChildren(t *testing.T) {
+	p, err := target.Start(context.Background(), target.Spec{Futex: 3, Orphan: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	tids, err := raw.List(p.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		child := exec.Command("sleep", "0.001")
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		s, err := raw.Forward(tids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := child.Wait(); err != nil {
+			t.Error(err)
+		}
+		s.Release()
+	}
+}

@@ -1,0 +1,103 @@
+//go:build linux
+
+package programs_test
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"massattach/internal/programs"
+)
+
+// Harm that is done to a program under load shows: in its load generator, in its
+// log, or by its end. One of its processes is killed: a child of those that can
+// do without one.
+func TestHarm(t *testing.T) {
+	for _, k := range programs.All {
+		if k == programs.JVM {
+			continue // it takes long to start, and is loaded and watched like the Go server
+		}
+		t.Run(k.Name, func(t *testing.T) {
+			t.Parallel()
+			need(t, k)
+			p, err := k.Start(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close() // it has not ended well
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel() // redis-benchmark may wait for ever
+			done := make(chan error, 1)
+			go func() {
+				_, err := p.Load(ctx, time.Second)
+				done <- err
+			}()
+			time.Sleep(200 * time.Millisecond)
+			if err := killOne(p); err != nil {
+				t.Error(err)
+			}
+			loadErr := <-done
+			if err := p.Check(); err == nil && loadErr == nil {
+				t.Error("nothing shows")
+			}
+		})
+	}
+}
+
+// killOne kills a process of a program.
+func killOne(p *programs.Program) error {
+	who := 0
+	if p.Kind == programs.Postgres || p.Kind == programs.Nginx {
+		who = 1
+	}
+	for {
+		pids, err := p.PIDs()
+		if err != nil {
+			return err
+		}
+		if len(pids) <= who {
+			return fmt.Errorf("%s has only the processes %v", p.Kind, pids)
+		}
+		if err := syscall.Kill(pids[who], syscall.SIGKILL); err != syscall.ESRCH {
+			return err
+		}
+		// That one was on its way out.
+	}
+}
+
+// Who is stopped, or traced, is not free.
+func TestFree(t *testing.T) {
+	p := start(t, programs.Shell)
+	if err := p.Free(); err != nil {
+		t.Error(err)
+	}
+	s := attach(t, p, following[0])
+	if err := p.Free(); err == nil {
+		t.Error("it is traced, and said to be free")
+	}
+	s.detach(t)
+	pids, err := p.PIDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pids[0], syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); p.Free() == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it is stopped, and said to be free")
+		}
+	}
+	if err := syscall.Kill(pids[0], syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Load(t.Context(), time.Millisecond); err != nil {
+		t.Error(err)
+	}
+	if err := p.Free(); err != nil {
+		t.Error(err)
+	}
+}
