@@ -18,6 +18,7 @@ var floors = [][]string{
 	{"massattach/bench", "massattach/internal/doctor"},
 	{"massattach/bench/raw"},
 	{"massattach/internal/report"},
+	{"massattach/stopper"},
 	{"massattach/attacher"},
 	{"massattach/internal/bpf"},
 	{"massattach/procfs", "massattach/threadset"},

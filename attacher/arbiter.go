@@ -26,6 +26,20 @@ type Arbiter interface {
 	Decide(tid int, s Stop) Verdict
 }
 
+// Witness is an [Arbiter] that hears of its tracees, too. Its methods are called
+// on their owner's thread, and must not block. They may ask the owner something,
+// and keep o no longer than the call.
+type Witness interface {
+	Arbiter
+	// Seized: the tids are tracees since now, and run.
+	Seized(o *Owner, tids []int)
+	// Held: a thread is in the stop that Decide has answered Hold to.
+	Held(o *Owner, s Stop)
+	// Lost: tid is no tracee of this owner any more. It has ended, was let go, or
+	// has another number since an exec that nobody could be asked about.
+	Lost(o *Owner, tid int)
+}
+
 // SetArbiter hands the decision on stops to a, from the next stop on. A
 // session has one arbiter at a time; nil takes it away, and who is held stays
 // so. It is an error to replace one by another.
@@ -38,4 +52,28 @@ func (s *Session) SetArbiter(a Arbiter) error {
 		return errors.New("attacher: the session has an arbiter already")
 	}
 	return nil
+}
+
+// witness is the arbiter, if it is one that hears of tracees.
+func (t *tracer) witness() Witness {
+	if a := t.s.arbiter.Load(); a != nil {
+		w, _ := (*a).(Witness)
+		return w
+	}
+	return nil
+}
+
+// tellSeized tells the witness of new tracees that run.
+func (t *tracer) tellSeized(tids ...int) {
+	if w := t.witness(); w != nil && len(tids) > 0 {
+		w.Seized(t.self(), tids)
+	}
+}
+
+// self is the tracer as its own owner.
+func (t *tracer) self() *Owner {
+	if t.owner == nil {
+		t.owner = &Owner{t: t}
+	}
+	return t.owner
 }

@@ -36,6 +36,10 @@
 // system calls with EINTR where an untraced one would have slept on; that is
 // repaired at each stop that the target did not cause itself (repair.go).
 //
+// No thread is stopped of this package's own accord. Who wants that asks the
+// owners ([Owner.Interrupt], [Owner.Expect], [Owner.Resume]), decides as the
+// session's [Arbiter], and hears as its [Witness] what became of it: package stopper.
+//
 // Detaching is the end of the tracer threads: Linux then lets their tracees go
 // without stopping them, and the same happens when the whole program is
 // killed.

@@ -8,29 +8,32 @@ import (
 	"massattach/threadset"
 )
 
-// handle reacts to a report, and is the only place that does. It says whether
-// a tracee whose stop was awaited has stopped, or ended.
-func (t *tracer) handle(s Stop) (settled bool) {
+// handle reacts to a report, and is the only place that does.
+func (t *tracer) handle(s Stop) {
 	if s.Kind == StopExec {
-		return t.exec(s) // it may have a number that we don't know it by
+		t.exec(s) // it may have a number that we don't know it by
+		return
 	}
-	if !t.knows(s.TID) && !t.adopt(s) {
-		return true
+	if !t.knows(s.TID) {
+		if !t.adopt(s) {
+			return
+		}
+		s.Born = s.TID != t.s.pid
 	}
 	switch s.Kind {
 	case Exited, Killed:
 		t.ended(s)
-		return true
 	case StopSignal:
-		return t.signal(s)
+		t.signal(s)
 	case StopGroup:
-		return t.groupStop(s)
+		t.groupStop(s)
 	case StopTrap:
-		return t.trap(s)
+		t.trap(s)
 	default:
 		// A birth, an exit, or a stop that no option of ours asked for.
 		if t.decide(s) == Hold {
-			return t.hold(s)
+			t.hold(s)
+			return
 		}
 		n := t.notes[s.TID]
 		if n != nil && n.asked {
@@ -41,7 +44,6 @@ func (t *tracer) handle(s Stop) (settled bool) {
 			n.held = Stop{} // it was killed while it was held
 			t.move(s.TID, threadset.Passed)
 		}
-		return false
 	}
 }
 
@@ -59,7 +61,7 @@ func (t *tracer) ask(tid int) {
 // signal passes a signal on that is about to be delivered. The stop is only
 // looked at: a tracer that dies after it has reaped a signal-delivery-stop
 // takes the signal with it, one that has looked does not.
-func (t *tracer) signal(s Stop) bool {
+func (t *tracer) signal(s Stop) {
 	var start time.Time
 	if t.s.trace.Forwarded != nil {
 		start = t.s.now()
@@ -69,7 +71,7 @@ func (t *tracer) signal(s Stop) bool {
 	t.repair(s, n)
 	if n != nil && n.letGo {
 		t.detach(s)
-		return true
+		return
 	}
 	if verdict == Hold || n != nil && n.asked {
 		// Never held here: unreaped it would hide each other stop of this
@@ -79,7 +81,7 @@ func (t *tracer) signal(s Stop) bool {
 	}
 	if verdict == Drop {
 		t.resume(s, 0)
-		return false
+		return
 	}
 	t.resume(s, s.Signal)
 	t.s.stats.signals.Add(1)
@@ -87,13 +89,12 @@ func (t *tracer) signal(s Stop) bool {
 	if !start.IsZero() {
 		t.delays = append(t.delays, t.s.now().Sub(start))
 	}
-	return false
 }
 
 // trap handles an event-stop that is no group-stop: the answer to an INTERRUPT
 // of ours, or the trap that a SIGCONT sends to every seized thread, also when
 // nothing was stopped.
-func (t *tracer) trap(s Stop) bool {
+func (t *tracer) trap(s Stop) {
 	t.repair(s, t.notes[s.TID])
 	n := t.notes[s.TID]
 	passed := threadset.Passed
@@ -107,59 +108,55 @@ func (t *tracer) trap(s Stop) bool {
 			n.asked = false
 			passed = threadset.Resumed
 		}
-		if n.asked {
-			n.asked = false
-			passed = threadset.Resumed
-		}
 		if n.letGo {
 			t.detach(s)
-			return true
+			return
 		}
 	}
 	if t.decide(s) == Hold {
-		return t.hold(s)
+		t.hold(s)
+		return
 	}
 	t.resume(s, 0)
 	if n != nil {
 		t.move(s.TID, passed)
 		t.forget(s.TID, n)
 	}
-	return false
 }
 
 // groupStop leaves the thread of a process that is being stopped stopped, as
 // its parent believes it to be: a CONT would run it.
-func (t *tracer) groupStop(s Stop) bool {
+func (t *tracer) groupStop(s Stop) {
 	n := t.note(s.TID)
 	n.asked = false
-	if !n.job {
+	if s.Again = n.job; !s.Again {
 		n.job = true
 		t.groupStopped(s)
 	}
 	if n.letGo {
 		t.detach(s)
-		return true
+		return
 	}
 	if t.decide(s) == Hold {
-		return t.hold(s)
+		t.hold(s)
+		return
 	}
 	t.resume(s, 0)
-	return false
 }
 
 // exec follows a thread into a new image. The report is reaped first: until
 // then every request on the thread answers ESRCH (kernel/ptrace.c,
 // looks_like_a_spurious_pid, Linux 5.13), and looking and continuing would
 // never end.
-func (t *tracer) exec(s Stop) bool {
+func (t *tracer) exec(s Stop) {
 	if _, err := t.k.ReapStop(s.TID); err != nil {
-		return false
+		return
 	}
-	return t.execed(s)
+	t.execed(s)
 }
 
 // execed goes on with it.
-func (t *tracer) execed(s Stop) bool {
+func (t *tracer) execed(s Stop) {
 	old, err := t.k.EventMessage(s.TID)
 	if err != nil {
 		old = s.TID // killed since
@@ -179,34 +176,35 @@ func (t *tracer) execed(s Stop) bool {
 	t.joined(s.TID)
 	t.s.stats.execs.Add(1)
 	t.s.publish(Event{Kind: EventExec, TID: s.TID, OldTID: old})
+	s.OldTID = old
 	if t.decide(s) == Hold {
 		t.note(s.TID).held = s
-		t.move(s.TID, threadset.Stopped)
-		return true
+		t.keep(s)
+		return
 	}
 	if asked {
 		t.ask(s.TID)
 	}
 	t.resume(s, 0)
-	return false
 }
 
 // hold keeps a stopped tracee. Its stop is reaped, or it would be reported for
 // ever; a held tracee runs on when we die.
-func (t *tracer) hold(s Stop) bool {
+func (t *tracer) hold(s Stop) {
 	ws, err := t.k.ReapStop(s.TID)
 	if err != nil {
-		return false
+		return
 	}
 	if now := t.decode(ws); ws.TID != 0 && now.Kind != s.Kind {
 		// It was killed since the look at it, and is in its exit stop; or its
 		// number is that of another by now, who execs.
 		switch {
 		case now.Kind == StopExec:
-			return t.execed(now)
+			t.execed(now)
+			return
 		case t.decide(now) != Hold:
 			t.resume(now, 0)
-			return false
+			return
 		}
 		s = now
 	}
@@ -215,8 +213,16 @@ func (t *tracer) hold(s Stop) bool {
 	// Should the INTERRUPT still have its stop to come, it interrupts nothing:
 	// the thread is on its way out of the kernel.
 	n.asked = false
+	t.keep(s)
+}
+
+// keep notes that a tracee is held, and tells of it.
+func (t *tracer) keep(s Stop) {
+	t.note(s.TID).expected = false
 	t.move(s.TID, threadset.Stopped)
-	return true
+	if w := t.witness(); w != nil {
+		w.Held(t.self(), s)
+	}
 }
 
 // ended buries a tracee. Until its tracer reaps it an exited thread keeps its
@@ -246,7 +252,8 @@ func (t *tracer) knows(tid int) bool {
 
 // bury ends the record of a tracee whose exit has been reaped.
 func (t *tracer) bury(s Stop) {
-	t.lose(s.TID)
+	// Not before the counts are right: who hears of it may go by them.
+	defer t.lost(s.TID)
 	if _, ok := t.shard.Get(s.TID); !ok {
 		return // its number is another's already, who was claimed
 	}
@@ -302,8 +309,20 @@ func (t *tracer) detach(s Stop) {
 	if !t.putDown(s) {
 		return // its exit comes next
 	}
-	t.lose(s.TID)
+	t.lost(s.TID)
 	t.move(s.TID, threadset.LetGo)
+}
+
+// lost drops all that is remembered of tracees that are so no more, and tells of
+// them.
+func (t *tracer) lost(tids ...int) {
+	w := t.witness()
+	for _, tid := range tids {
+		t.lose(tid)
+		if w != nil {
+			w.Lost(t.self(), tid)
+		}
+	}
 }
 
 // lose drops all that is remembered of a tracee that is one no more.
@@ -329,6 +348,7 @@ func (t *tracer) forgetAll() {
 		}
 	}
 	t.shard.Apply(gone, threadset.Ended)
+	t.lost(gone...)
 	clear(t.notes)
 	clear(t.stops)
 	if len(gone) > 0 {

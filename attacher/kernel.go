@@ -91,6 +91,8 @@ type Tracer interface {
 	Restart(tid int) error
 	// ReadMemory reads the target's memory at addr.
 	ReadMemory(tid int, addr uint64, buf []byte) error
+	// WriteMemory writes the target's memory at addr, read-only pages, too.
+	WriteMemory(tid int, addr uint64, buf []byte) error
 	// SocketTimeout reads SO_RCVTIMEO, or SO_SNDTIMEO with send, of a socket
 	// of the process pid; 0 is none.
 	SocketTimeout(pid, tid, fd int, send bool) (time.Duration, error)

@@ -88,6 +88,9 @@ func (linuxTracer) Restart(tid int) error                        { return sys.Re
 func (linuxTracer) ReadMemory(tid int, addr uint64, b []byte) error {
 	return sys.ReadMemory(tid, addr, b)
 }
+func (linuxTracer) WriteMemory(tid int, addr uint64, b []byte) error {
+	return sys.WriteMemory(tid, addr, b)
+}
 
 func (linuxTracer) SocketTimeout(pid, tid, fd int, send bool) (time.Duration, error) {
 	return sys.SocketTimeout(pid, tid, fd, send)

@@ -19,6 +19,9 @@ type Owner struct {
 	tids []int
 }
 
+// ID is the id of the tracer's thread.
+func (o *Owner) ID() int { return o.t.k.ID() }
+
 // ErrClosed says that the session has been closed.
 var ErrClosed = errors.New("attacher: the session is closed")
 
@@ -28,6 +31,9 @@ var ErrClosed = errors.New("attacher: the session is closed")
 //
 // The errors of f are joined. When ctx ends first, f is not begun on tracers
 // that have not heard yet; where it has begun it is waited for.
+//
+// A selection by number alone is decided by the owners; any other by one scan
+// of /proc before that.
 //
 // After Close nobody is asked, and the answer is [ErrClosed].
 func (s *Session) Do(ctx context.Context, sel procfs.Selection, f func(*Owner) error) error {
@@ -42,13 +48,8 @@ func (s *Session) Do(ctx context.Context, sel procfs.Selection, f func(*Owner) e
 		mu   sync.Mutex
 		errs []error
 	)
-	err = tell(ctx, s.crew(), func(t *tracer) {
-		o := Owner{t: t}
-		for th := range t.shard.All() {
-			if th.Phase.Seized() && (chosen == nil || chosen[th.TID]) {
-				o.tids = append(o.tids, th.TID)
-			}
-		}
+	err = tell(ctx, s.ownersOf(chosen), func(t *tracer) {
+		o := Owner{t: t, tids: t.among(chosen)}
 		if len(o.tids) == 0 {
 			return
 		}
@@ -69,21 +70,62 @@ func (s *Session) choose(sel procfs.Selection) (map[int]bool, error) {
 	if sel.All() {
 		return nil, nil
 	}
-	// Not the session's own: the keeper may be listing.
-	process, err := s.options.Proc.Open(s.pid)
-	if err != nil {
-		return nil, err
-	}
-	defer process.Close()
-	tids, err := process.Select(sel, nil)
-	if err != nil {
-		return nil, err
+	tids := sel.TIDs
+	if sel.Comm != "" || sel.State != "" || sel.Syscall != "" || sel.Func != nil {
+		var err error
+		if tids, err = s.Select(sel); err != nil {
+			return nil, err
+		}
 	}
 	chosen := make(map[int]bool, len(tids))
 	for _, tid := range tids {
 		chosen[tid] = true
 	}
 	return chosen, nil
+}
+
+// ownersOf are the tracers that have some of the chosen threads, all for nil.
+func (s *Session) ownersOf(chosen map[int]bool) []*tracer {
+	crew := s.crew()
+	if chosen == nil {
+		return crew
+	}
+	owners := make(map[int]bool)
+	for tid := range chosen {
+		if th, ok := s.set.Get(tid); ok {
+			owners[th.Owner] = true
+		}
+	}
+	return slices.DeleteFunc(crew, func(t *tracer) bool {
+		<-t.bound
+		return t.k == nil || !owners[t.k.ID()]
+	})
+}
+
+// among are the chosen ones of the tracer's tracees, all for nil.
+func (t *tracer) among(chosen map[int]bool) (tids []int) {
+	if chosen == nil {
+		return t.tracees()
+	}
+	for tid := range chosen {
+		if t.knows(tid) {
+			tids = append(tids, tid)
+		}
+	}
+	slices.Sort(tids)
+	return tids
+}
+
+// Select answers the threads of the target that sel picks now, by one scan of
+// /proc; some of them may be nobody's tracees.
+func (s *Session) Select(sel procfs.Selection) ([]int, error) {
+	// Not the session's own: the keeper may be listing.
+	process, err := s.options.Proc.Open(s.pid)
+	if err != nil {
+		return nil, err
+	}
+	defer process.Close()
+	return process.Select(sel, nil)
 }
 
 // TIDs are the selected threads of this owner. The slice is the caller's.
@@ -111,14 +153,22 @@ func (o *Owner) Interrupt(tid int) error {
 // events, until each is held or has ended, or Unexpect is called: a wait for
 // any tracee costs time for each that the tracer has.
 func (o *Owner) Expect(tids []int) {
-	o.t.awaited = append(o.t.awaited, tids...)
+	for _, tid := range tids {
+		if n := o.t.note(tid); !n.expected {
+			n.expected = true
+			o.t.awaited = append(o.t.awaited, tid)
+		}
+	}
 }
+
+// Collect looks for stops that are expected, and have come, now.
+func (o *Owner) Collect() { o.t.sweep(len(o.t.awaited)) }
 
 // Unexpect takes Expect back. The stops are still handled when they come.
 func (o *Owner) Unexpect(tids []int) {
-	o.t.awaited = slices.DeleteFunc(o.t.awaited, func(tid int) bool {
-		return slices.Contains(tids, tid)
-	})
+	for _, tid := range tids {
+		o.t.unexpect(tid)
+	}
 }
 
 // Resume lets a held thread go on as its stop asks for: one that is held in a
@@ -160,6 +210,25 @@ func (o *Owner) Regs(tid int, r *Regs) error {
 func (o *Owner) SetRegs(tid int, r *Regs) error {
 	if err := o.t.k.SetRegs(tid, r); err != nil {
 		return fmt.Errorf("write registers of thread %d: %w", tid, err)
+	}
+	return nil
+}
+
+// ReadAt reads len(buf) bytes of the target's memory at addr, or none: then the
+// error wraps EFAULT.
+func (o *Owner) ReadAt(tid int, addr uint64, buf []byte) error {
+	if err := o.t.k.ReadMemory(tid, addr, buf); err != nil {
+		return fmt.Errorf("read %d bytes of thread %d at %#x: %w", len(buf), tid, addr, err)
+	}
+	return nil
+}
+
+// WriteAt writes buf to the target's memory at addr, also where the target
+// itself may only read. Where the memory ends in the middle the error wraps
+// EFAULT, and what comes before that has been written.
+func (o *Owner) WriteAt(tid int, addr uint64, buf []byte) error {
+	if err := o.t.k.WriteMemory(tid, addr, buf); err != nil {
+		return fmt.Errorf("write %d bytes of thread %d at %#x: %w", len(buf), tid, addr, err)
 	}
 	return nil
 }

@@ -46,12 +46,18 @@ const (
 // it.
 func (t *tracer) repair(s Stop, n *note) {
 	result, err := t.k.Result(s.TID)
-	if err != nil || result != -int64(syscall.EINTR) {
+	if err != nil || result < 0 && result != -int64(syscall.EINTR) {
 		return
 	}
 	f, err := t.k.Frame(s.TID)
 	if err != nil || f.Nr < 0 && !f.Compat {
 		return // in user mode, or a second stop behind a handler
+	}
+	if result >= 0 {
+		if sys.EndedEarly(f.Nr, f.Args, result) && !f.Compat && !t.owed(s, n) && !t.delivers(s) {
+			t.s.stats.left.Add(1)
+		}
+		return
 	}
 	if t.owed(s, n) {
 		return
@@ -109,6 +115,16 @@ func (t *tracer) restartTimed(s Stop, call sys.Call, f sys.Frame, timeout time.D
 		t.restart(s)
 		t.s.stats.extended.Add(1)
 	}
+}
+
+// delivers says whether the stop delivers a signal that would have ended a call
+// early untraced, too.
+func (t *tracer) delivers(s Stop) bool {
+	if s.Kind != StopSignal {
+		return false
+	}
+	st, err := t.s.process.Status(s.TID)
+	return err == nil && handled(s, st.SigCgt)
 }
 
 // handled says whether the stop delivers a signal that has a handler: the call

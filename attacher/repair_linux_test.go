@@ -44,8 +44,9 @@ var interruptions = []interruption{
 
 // notOurs are calls that return early with a result when they are woken, and
 // no EINTR: what was submitted can't be submitted again, what was received is
-// in the program's memory.
-var notOurs = map[string]bool{"uring_submit_wait_inf": true, "recv_waitall_to": true}
+// in the program's memory; and connect, which can't be begun anew.
+var notOurs = map[string]bool{"uring_submit_wait_inf": true, "recv_waitall_to": true,
+	"write_pipe_inf": true, "sendfile_sock_inf": true, "connect_to": true, "close_linger_to": true}
 
 // byClock are calls whose time-out is a time of day, set before they begin.
 var byClock = map[string]bool{"mq_timedreceive_to": true}

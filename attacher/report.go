@@ -58,7 +58,7 @@ type Quantiles struct{ P50, P99, Max time.Duration }
 // RepairReport counts calls that stops have interrupted.
 type RepairReport struct {
 	Repaired int // that began anew, or ended as by their time-out
-	Left     int // that returned EINTR although the target had no part in it
+	Left     int // that returned EINTR, or perhaps an early result, although the target had no part in it
 	Extended int // of Repaired: whose relative time-out began anew
 }
 
@@ -242,13 +242,13 @@ func (l *ledger) report(r *Report) {
 	if l.attached {
 		r.Attach.Elapsed = l.last.Sub(l.first)
 	}
-	r.Attach.Latency = quantiles(l.took)
+	r.Attach.Latency = QuantilesOf(l.took)
 	r.Attach.Gap = l.gaps.quantiles()
 	r.Detach = l.detach
 }
 
-// quantiles sorts took.
-func quantiles(took []time.Duration) Quantiles {
+// QuantilesOf sorts took.
+func QuantilesOf(took []time.Duration) Quantiles {
 	if len(took) == 0 {
 		return Quantiles{}
 	}

@@ -57,6 +57,7 @@ func (t *tracer) seize(ctx context.Context, b batch) {
 	}
 	t.shard.Apply(seized, threadset.Seized)
 	t.joined(seized...)
+	t.tellSeized(seized...)
 	t.s.ledger.seized(took, begin.Add(last))
 	t.s.ledger.noteGaps(gaps)
 	for i, tid := range refused {

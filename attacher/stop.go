@@ -52,9 +52,19 @@ type Stop struct {
 	Signal syscall.Signal
 	// Code is the exit code (Exited).
 	Code int
+	// OldTID is what the thread's number was until now (StopExec).
+	OldTID int
+	// Born: it is the first that is heard of a thread that was born a tracee.
+	Born bool
+	// Again: the thread has reported this group-stop before (StopGroup).
+	Again bool
 
 	owner *tracer
 }
+
+// Owner is the id of the tracer's thread: the [Owner.ID] of whoever can ask the
+// thread something.
+func (s Stop) Owner() int { return s.owner.k.ID() }
 
 // Siginfo reads the siginfo of a stop that has one (a signal-delivery-stop).
 // It works only in [Arbiter.Decide], on the owner's thread.

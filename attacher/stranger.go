@@ -32,10 +32,7 @@ func (sc *scanner) strangers(ctx context.Context) {
 // in an exec by a thread that is nobody's.
 func (sc *scanner) revived(ctx context.Context) {
 	pid := sc.s.pid
-	if th, ok := sc.s.set.Get(pid); !ok || th.Phase != threadset.Zombie {
-		return
-	}
-	if st, err := sc.s.process.Status(pid); err != nil || st.State == 'Z' || st.State == 'X' {
+	if !sc.s.isRevived() {
 		return
 	}
 	sc.seat(ctx, batch{tids: []int{pid}, born: true}, nil)
@@ -64,7 +61,7 @@ func (s *Session) checkLeader(ctx context.Context) {
 			return
 		}
 		if _, err := t.k.Look(s.pid, false); errors.Is(err, syscall.ECHILD) {
-			t.lose(s.pid)
+			t.lost(s.pid)
 			t.move(s.pid, threadset.Ended)
 			s.ledger.unconverge()
 		}
@@ -110,10 +107,11 @@ func (t *tracer) renumber() bool {
 // it was seized it had the leader's.
 func (t *tracer) renumbered(tid int) {
 	pid := t.s.pid
-	t.lose(tid)
+	t.lost(tid)
 	if _, err := t.k.Look(pid, false); err == nil && !t.knows(pid) {
 		if t.s.set.Rename(tid, pid, t.shard) == nil {
 			t.joined(pid)
+			t.tellSeized(pid)
 			return
 		}
 	}

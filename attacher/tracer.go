@@ -44,6 +44,7 @@ type tracer struct {
 	notes   map[int]*note  // what is remembered of a few of its tracees
 	stops   map[int]uint32 // the last group-stop that a tracee was in
 	awaited []int          // tids whose stops are collected by tid
+	owner   *Owner         // itself, for the witness
 	delays  []time.Duration
 }
 
@@ -54,8 +55,10 @@ type note struct {
 	letGo bool // detach it at its next stop: it is a stranger
 	held  Stop // the stop that it is held in; Kind 0 when it isn't
 	job   bool // in group-stop
-	spent spent
-	call  *restarted
+
+	expected bool // its stop is collected by tid: it is in awaited
+	spent    spent
+	call     *restarted
 }
 
 func newTracer(s *Session) *tracer {
@@ -107,11 +110,16 @@ func (t *tracer) run() (err error) {
 			// The end of the thread lets its tracees go. A follower finds
 			// them again, and must not take them for somebody's.
 			t.abandon()
-			t.shard.Apply(t.tracees(), threadset.LetGo)
+			tids := t.tracees()
+			t.shard.Apply(tids, threadset.LetGo)
+			t.lost(tids...)
 			t.s.ledger.unconverge()
 			t.s.summon()
 		}
 		t.abandon()
+		if t.witness() != nil {
+			t.lost(t.tracees()...)
+		}
 		t.k.Exit()
 	}()
 	for {
@@ -124,7 +132,7 @@ func (t *tracer) run() (err error) {
 			t.flush()
 			return nil
 		}
-		if t.sweep() {
+		if t.sweep(sweepMisses) {
 			continue
 		}
 		if err := t.await(); err != nil {
@@ -198,29 +206,54 @@ func (t *tracer) decode(ws WaitStatus) Stop {
 	return s
 }
 
+// sweepMisses is how many awaited tracees in a row have nothing to report when a
+// sweep ends: they stop by and large in the order in which they were asked to, and
+// whoever does not is found by the wait for any.
+const sweepMisses = 32
+
 // sweep collects the stops of awaited tracees by tid, which is O(1) each where
-// a wait for any costs 25 ns a tracee. It says whether it found any.
-func (t *tracer) sweep() bool {
-	if len(t.awaited) == 0 {
-		return false
-	}
-	found := false
+// a wait for any costs 25 ns a tracee, until so many in a row have none. It says
+// whether it found any.
+func (t *tracer) sweep(misses int) (found bool) {
+	missed := 0
 	keep := t.awaited[:0]
-	for _, tid := range t.awaited {
+	for i, tid := range t.awaited {
+		if !t.expects(tid) {
+			continue
+		}
+		if missed >= misses {
+			keep = append(keep, t.awaited[i:]...)
+			break
+		}
 		ws, err := t.k.Look(tid, false)
-		if err != nil {
-			continue // gone: reaped, or taken away by an exec
+		switch {
+		case err != nil: // gone: reaped, or taken away by an exec
+			t.unexpect(tid)
+		case ws.TID != 0:
+			found, missed = true, 0
+			t.handle(t.decode(ws))
+		default:
+			missed++
 		}
-		if ws.TID != 0 {
-			found = true
-			if s := t.decode(ws); t.handle(s) {
-				continue
-			}
+		if t.expects(tid) {
+			keep = append(keep, tid)
 		}
-		keep = append(keep, tid)
 	}
 	t.awaited = keep
 	return found
+}
+
+// expects says whether a tracee's stop is awaited.
+func (t *tracer) expects(tid int) bool {
+	n := t.notes[tid]
+	return n != nil && n.expected
+}
+
+func (t *tracer) unexpect(tid int) {
+	if n := t.notes[tid]; n != nil {
+		n.expected = false
+		t.forget(tid, n)
+	}
 }
 
 // fairEvery is how many reports in a row are taken as they come.

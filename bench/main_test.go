@@ -73,6 +73,11 @@ func (p *pairs) report(b *testing.B, unit string) {
 	b.ReportMetric(ratios[len(ratios)*3/4], "x-raw-q3")
 }
 
+// ratio gives the ratio of the medians alone.
+func (p *pairs) ratio(b *testing.B, unit string) {
+	b.ReportMetric(median(p.ours)/median(p.raw), unit)
+}
+
 func median(v []float64) float64 {
 	if len(v) == 0 {
 		return 0

@@ -21,6 +21,7 @@ type host struct {
 	visit   *visit
 	rng     *rand.Rand
 	arbiter *arbiter
+	holder  *holder
 
 	ctx    context.Context // of the attach
 	cancel context.CancelFunc
@@ -79,6 +80,9 @@ func (h *host) run() {
 		if err := session.SetArbiter(h.arbiter); err != nil {
 			h.sim.fail("set arbiter: %v", err)
 		}
+	}
+	if h.visit.stopper {
+		h.holder = h.newHolder()
 	}
 	for _, a := range h.visit.acts {
 		h.does(a.name)
@@ -164,6 +168,9 @@ func (h *host) isClosing() bool {
 
 // release lets everybody go who is held.
 func (h *host) release() {
+	if h.holder != nil {
+		h.holder.end()
+	}
 	if h.arbiter == nil {
 		return
 	}
@@ -223,6 +230,9 @@ func drawActs(rng *rand.Rand, v visit) []act {
 	if v.arbiter {
 		hold := act{"hold", (*host).hold}
 		all = append(all, hold, hold, hold, act{"resume", (*host).resumeAll}, act{"unexpect", (*host).unexpect})
+	}
+	if v.stopper {
+		all = append(all, holderActs...)
 	}
 	if chance(rng, 0.05) {
 		all = append(all, act{"panic", (*host).panic})

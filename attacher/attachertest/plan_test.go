@@ -32,6 +32,7 @@ type visit struct {
 	options  attacher.Options
 	deadline time.Duration // of the attach, 0: none
 	arbiter  bool
+	stopper  bool    // it has one
 	hold     float64 // how likely the arbiter holds a stop that nobody asked for
 	panics   int     // which of its decisions panics, 0: none
 	acts     []act
@@ -133,11 +134,12 @@ func drawVisit(rng *rand.Rand) visit {
 	if chance(rng, 0.1) {
 		v.deadline = time.Duration(1+rng.IntN(3000)) * time.Microsecond
 	}
+	v.stopper = !v.arbiter && chance(rng, 0.5)
 	if v.arbiter {
 		v.hold = one(rng, 0, 0, 0.05, 0.5)
 		v.panics = some(rng, 0.1, 12)
 	}
-	if chance(rng, 0.6) {
+	if v.stopper || chance(rng, 0.6) {
 		v.acts = drawActs(rng, v)
 	}
 	v.troubles = drawTroubles(rng)

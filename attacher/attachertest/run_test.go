@@ -21,6 +21,8 @@ type simulation struct {
 	signals uint64
 	foreign []int       // tools of others
 	killed  atomic.Bool // the tool was, in this visit
+	execs   atomic.Bool // it may be in exec
+	dying   atomic.Bool // something has happened that ends the process
 	early   atomic.Bool // the leader has not been seized in it, nor anybody by a tool
 	before  []int       // the threads that there were at its beginning
 

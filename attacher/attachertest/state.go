@@ -144,6 +144,24 @@ func (tr *tracer) ReadMemory(tid int, addr uint64, buf []byte) error {
 	return syscall.EFAULT
 }
 
+// WriteMemory changes what Poke has written; EFAULT elsewhere.
+func (tr *tracer) WriteMemory(tid int, addr uint64, buf []byte) error {
+	if err := tr.begin("write", tid); err != nil {
+		return err
+	}
+	defer tr.m.unlock()
+	if tr.m.tasks[tid] == nil {
+		return syscall.ESRCH
+	}
+	for _, s := range tr.m.memory {
+		if addr >= s.addr && addr-s.addr+uint64(len(buf)) <= uint64(len(s.data)) {
+			copy(s.data[addr-s.addr:], buf)
+			return nil
+		}
+	}
+	return syscall.EFAULT
+}
+
 // Poke puts data at addr in the target's memory.
 func (m *Machine) Poke(addr uint64, data []byte) {
 	defer m.lock()()

@@ -32,8 +32,8 @@ var troubles = []trouble{
 	{"unblock", 0.2, func(s *simulation, tid int) { s.m.Unblock(tid, syscall.SIGUSR1, syscall.SIGCHLD, rt) }},
 	{"handlers", 0.2, func(s *simulation, _ int) { s.handlers() }},
 	{"ignore", 0.05, func(s *simulation, _ int) { s.m.Handle(one(s.rng, syscall.SIGUSR1, rt), attachertest.Ignore) }},
-	{"deadly", 0.03, func(s *simulation, tid int) { s.m.Signal(tid, syscall.SIGTERM) }},
-	{"kill", 0.05, func(s *simulation, _ int) { s.m.Kill(100, syscall.SIGKILL) }},
+	{"deadly", 0.03, func(s *simulation, tid int) { s.dying.Store(true); s.m.Signal(tid, syscall.SIGTERM) }},
+	{"kill", 0.05, func(s *simulation, _ int) { s.dying.Store(true); s.m.Kill(100, syscall.SIGKILL) }},
 
 	// Job control.
 	{"stop", 0.3, func(s *simulation, _ int) { s.m.Kill(100, one(s.rng, syscall.SIGSTOP, syscall.SIGTSTP)) }},
@@ -48,12 +48,12 @@ var troubles = []trouble{
 	{"birth-by", 0.2, func(s *simulation, tid int) { s.m.Spawn(tid) }},
 	{"exit", 0.4, func(s *simulation, tid int) { s.exit(tid) }},
 	{"exit-leader", 0.1, func(s *simulation, _ int) { s.m.Exit(100, 0) }},
-	{"exit-group", 0.03, func(s *simulation, _ int) { s.m.ExitGroup(3) }},
+	{"exit-group", 0.03, func(s *simulation, _ int) { s.dying.Store(true); s.m.ExitGroup(3) }},
 	{"stranger", 0.2, func(s *simulation, _ int) { s.m.Reuse(101 + s.rng.IntN(s.plan.threads+10)) }},
 
 	// Exec.
-	{"exec", 0.1, func(s *simulation, tid int) { s.m.Exec(tid) }},
-	{"exec-leader", 0.05, func(s *simulation, _ int) { s.m.Exec(100) }},
+	{"exec", 0.1, func(s *simulation, tid int) { s.execs.Store(true); s.m.Exec(tid) }},
+	{"exec-leader", 0.05, func(s *simulation, _ int) { s.execs.Store(true); s.m.Exec(100) }},
 	{"exec-fails", 0.1, func(s *simulation, tid int) { s.m.FailExec(tid) }},
 
 	// Calls.

@@ -19,3 +19,11 @@ func Forward([]int) (*Session, error)    { return nil, errors.ErrUnsupported }
 func Follow([]int) (*Session, error)     { return nil, errors.ErrUnsupported }
 func List(int) ([]int, error)            { return nil, errors.ErrUnsupported }
 func (*Session) Release() time.Duration  { return 0 }
+
+// Arrester is a bare tracer thread.
+type Arrester struct{ *Session }
+
+func Arresting([]int) (*Arrester, error)         { return nil, errors.ErrUnsupported }
+func (*Arrester) Arrest() (time.Duration, error) { return 0, errors.ErrUnsupported }
+func (*Arrester) Regs() (time.Duration, error)   { return 0, errors.ErrUnsupported }
+func (*Arrester) Resume() (time.Duration, error) { return 0, errors.ErrUnsupported }

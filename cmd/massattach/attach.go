@@ -66,20 +66,7 @@ func (v *attachVerb) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	// Everybody is waited for, whatever becomes of the output.
-	var codes []int
-	var failed error
-	for o := range v.each(ctx, all, v.attend) {
-		codes = append(codes, o.code)
-		switch {
-		case failed != nil:
-		case o.report != nil:
-			failed = v.printer.print(o.report)
-		default:
-			failed = v.printer.fail(o.problem)
-		}
-	}
-	return v.result(codes, failed)
+	return v.report(ctx, all, v.attend)
 }
 
 func (v *attachVerb) attend(ctx context.Context, pid int) outcome {

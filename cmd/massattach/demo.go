@@ -44,8 +44,8 @@ func (t *tool) demoCommand() *cobra.Command {
 		Short: "Show on a process of its own what attaching does, and what stopping does",
 		Long: `Start a process with thousands of threads, which counts every system call that
 fails or returns early and every pause of a thread that runs; attach to all of
-it, stay, and let go; then stop it by SIGSTOP for as long as it takes to look at
-each thread once. Show what the process noticed of each, beside what it notices
+it, stay, and let go; attach again and stop all of it for as long as it takes to
+look at each thread once; then do that by SIGSTOP. Show what the process noticed of each, beside what it notices
 when it is left alone. It takes a few seconds and no privileges, and leaves
 nothing behind.`,
 		Example: `  massattach demo
@@ -116,7 +116,7 @@ func (v *demoVerb) run(cmd *cobra.Command, args []string) error {
 		return exitCode(exitError)
 	}
 	for _, t := range r.Trials {
-		if t.Session != nil && t.Session.FailuresTotal > 0 {
+		if s := t.Session; s != nil && (s.FailuresTotal > 0 || s.Stop != nil && !s.Stop.Complete) {
 			return exitCode(exitPartial)
 		}
 	}
@@ -148,7 +148,7 @@ func (v *demoVerb) show(ctx context.Context) (r *report.Demo, err error) {
 		PID: t.PID(), Comm: s.comm, Threads: t.Threads(),
 		ForNS: v.hold.Nanoseconds(), Next: next(),
 	}
-	for _, treat := range []treatment{untouched, attached, stopped} {
+	for _, treat := range []treatment{untouched, attached, arrested, stopped} {
 		trial, err := s.try(ctx, treat)
 		if err != nil {
 			return nil, err
@@ -247,5 +247,6 @@ func next() []report.Command {
 	return []report.Command{
 		{Line: self + " threads", Does: "lists the processes with the most threads"},
 		{Line: self + " attach PID", Does: "attaches to one of yours until Ctrl-C"},
+		{Line: self + " stop PID", Does: "stops its threads for a moment"},
 	}
 }

@@ -50,6 +50,11 @@ func TestMain(m *testing.M) {
 			t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, program: "/nonexistent"}
 			os.Exit(t.run(context.Background(), os.Args[1:]))
 		},
+		// One that does not let go of whom it has stopped.
+		"massattach-stuck": func() {
+			t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, kernel: stuckKernel{attacher.Linux}}
+			os.Exit(t.run(context.Background(), os.Args[1:]))
+		},
 		doctor.ProbeName: doctor.Probe,
 		"debugger":       debugger,
 		"job":            job,
@@ -134,6 +139,20 @@ func (t slowTracer) Seize(tid, options int) error {
 	time.Sleep(10 * time.Millisecond)
 	return t.Tracer.Seize(tid, options)
 }
+
+type stuckKernel struct{ attacher.Kernel }
+
+func (k stuckKernel) Tracer() (attacher.Tracer, error) {
+	t, err := k.Kernel.Tracer()
+	if err != nil {
+		return nil, err
+	}
+	return stuckTracer{t}, nil
+}
+
+type stuckTracer struct{ attacher.Tracer }
+
+func (t stuckTracer) Cont(int, syscall.Signal) error { select {} }
 
 type panickingKernel struct{ attacher.Kernel }
 

@@ -48,12 +48,13 @@ type texter interface {
 // printer writes results in the format that was asked for.
 type printer struct {
 	tool    *tool
+	to      io.Writer
 	format  choice
 	printed int
 }
 
 func newPrinter(t *tool, cmd *cobra.Command) *printer {
-	p := &printer{tool: t, format: choice{value: "text", among: []string{"text", "json"}}}
+	p := &printer{tool: t, to: t.stdout, format: choice{value: "text", among: []string{"text", "json"}}}
 	p.format.add(cmd, "format", "how to report")
 	return p
 }
@@ -77,11 +78,11 @@ func (p *printer) write(v any, text func(io.Writer, report.Style) error) error {
 		if p.printed > 0 {
 			b.WriteString("\n")
 		}
-		err = text(&b, style(p.tool.stdout))
+		err = text(&b, style(p.to))
 	}
 	p.printed++
 	if err == nil {
-		_, err = p.tool.stdout.Write(b.Bytes())
+		_, err = p.to.Write(b.Bytes())
 	}
 	if err != nil {
 		return &writeError{err}

@@ -1,6 +1,7 @@
 // The phases of a verb, for tests and for scripts that need to know: a line
 // "PHASE PID NS" on the descriptor that --phase-fd names, when it begins to
-// attach to a process, to hold it, and to detach, and when that is done; NS is
+// attach to a process, to arrest its threads, to hold it, to resume them, and to
+// detach, and when that is done; NS is
 // the time, as "date +%s%N" has it.
 
 package main
@@ -19,7 +20,9 @@ type phase string
 
 const (
 	phaseAttach phase = "attach"
+	phaseArrest phase = "arrest" // stop only
 	phaseHold   phase = "hold"
+	phaseResume phase = "resume" // stop only
 	phaseDetach phase = "detach"
 	phaseDone   phase = "done"
 )

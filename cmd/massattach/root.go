@@ -29,6 +29,10 @@ type tool struct {
 	notes  *notes
 	atEnd  []func() // called last, when all is said
 
+	// catchStops catches the signals again that refuseStops has come to ignore.
+	// Before a program is started, which inherits what is ignored.
+	catchStops func()
+
 	kernel  attacher.Kernel // nil for the real one
 	program string          // that the watchdog is; "" for this one
 }
@@ -60,7 +64,8 @@ const examples = `  massattach demo                         what attaching does,
   massattach doctor 4211                  whether attaching to it would work
   sudo massattach attach 4211             attach to all of them until Ctrl-C
   sudo massattach attach --for 5s --format json $(pidof server)
-  sudo massattach watch 4211              print births, exits, signals … as they come`
+  sudo massattach watch 4211              print births, exits, signals … as they come
+  sudo massattach stop --for 100ms 4211   stop them all for so long`
 
 const exitCodes = `  0  complete                             3  partial: not every thread, or process
   1  error                                4  no such process
@@ -97,7 +102,7 @@ again without a trace.`,
 	root.Flags().Bool("version", false, "print the version")
 	root.SetUsageTemplate(usageTemplate)
 	root.SetVersionTemplate("massattach {{.Version}}\n")
-	root.AddCommand(t.attachCommand(), t.demoCommand(), t.doctorCommand(), t.threadsCommand(), t.watchCommand())
+	root.AddCommand(t.attachCommand(), t.demoCommand(), t.doctorCommand(), t.stopCommand(), t.threadsCommand(), t.watchCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range append(root.Commands(), root) {

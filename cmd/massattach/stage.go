@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"massattach/internal/report"
 	"massattach/internal/target"
 	"massattach/procfs"
+	"massattach/stopper"
 )
 
 // stage is where the target of a demonstration is treated.
@@ -72,6 +74,33 @@ func untouched(ctx context.Context, s *stage, r *report.Trial) error {
 // attached attaches to all of it, stays, and detaches.
 func attached(ctx context.Context, s *stage, r *report.Trial) error {
 	r.Name = "massattach"
+	return s.attach(ctx, r, fmt.Sprintf("staying for %v", s.verb.hold.Duration), func(*attacher.Session) (*report.Stop, error) {
+		return nil, s.look(r, false)
+	})
+}
+
+// arrested does so, and stops all of its threads in the middle, to look at them.
+func arrested(ctx context.Context, s *stage, r *report.Trial) error {
+	r.Name = "stop"
+	return s.attach(ctx, r, "stopping all of it once", func(session *attacher.Session) (*report.Stop, error) {
+		st, err := stopper.New(session, nil)
+		if err != nil {
+			return nil, err
+		}
+		h, err := st.Arrest(ctx, stopper.Request{Within: unwilling, Partial: true})
+		if err != nil {
+			return nil, err
+		}
+		err = errors.Join(s.look(r, false), h.Resume())
+		stop := report.FromStopper(h.Report())
+		r.StoppedNS = stop.ElapsedNS + stop.HeldNS
+		return stop, err
+	})
+}
+
+// attach attaches to all of it, has something done in the middle of the load, and
+// detaches.
+func (s *stage) attach(ctx context.Context, r *report.Trial, next string, meanwhile func(*attacher.Session) (*report.Stop, error)) error {
 	follow, err := attacher.ParseFollow(s.verb.follow.value)
 	if err != nil {
 		return err
@@ -88,8 +117,12 @@ func attached(ctx context.Context, s *stage, r *report.Trial) error {
 		s.say("new threads are looked for in the list of threads: %s", why)
 	}
 	begin := time.Now()
-	s.say("%s; staying for %v", report.FromAttacher(session.Report()).Attached(report.Style{}), s.verb.hold.Duration)
-	err = s.load(ctx, r, func() error { return s.look(r, false) })
+	s.say("%s; %s", report.FromAttacher(session.Report()).Attached(report.Style{}), next)
+	var stop *report.Stop
+	err = s.load(ctx, r, func() (err error) {
+		stop, err = meanwhile(session)
+		return err
+	})
 	// A thread that an ignored signal has woken, and that has not had a CPU to
 	// report it since, would find nobody to mend its call.
 	signals := func() int { return session.Report().Events.Signals }
@@ -99,7 +132,7 @@ func attached(ctx context.Context, s *stage, r *report.Trial) error {
 	stayed := time.Since(begin)
 	err = errors.Join(err, session.Close())
 	r.Session = report.FromAttacher(session.Report())
-	r.Session.Stayed = stayed
+	r.Session.Stayed, r.Session.Stop = stayed, stop
 	r.Followed = r.Session.Events.Births
 	s.say("detached in %s", report.Duration(time.Duration(r.Session.Detach.ElapsedNS)))
 	return err

@@ -19,9 +19,13 @@ import (
 // so. One that it was started to ignore stays ignored.
 func (t *tool) refuseStops() {
 	caught := make(chan os.Signal, 3)
-	if on := heeded(syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU); len(on) > 0 { // none would mean all
-		signal.Notify(caught, on...)
+	on := heeded(syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
+	t.catchStops = func() {
+		if len(on) > 0 { // none would mean all
+			signal.Notify(caught, on...)
+		}
 	}
+	t.catchStops()
 	go func() {
 		said := make(map[os.Signal]bool)
 		for s := range caught {
@@ -34,8 +38,7 @@ func (t *tool) refuseStops() {
 				// background (stty tostop) begins anew when the handler has run,
 				// and is refused again, for ever. One that ignores SIGTTOU is let
 				// through (drivers/tty/tty_jobctrl.c, __tty_check_change). A
-				// program that we start from now on inherits this; to be caught
-				// again before that would spare it.
+				// program that we start inherits this: see catchStops.
 				signal.Ignore(s)
 			}
 			if !said[s] {

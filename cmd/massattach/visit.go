@@ -1,4 +1,4 @@
-// What attach and watch have in common: whom they attach to and how, for how
+// What attach, stop and watch have in common: whom they attach to and how, for how
 // long they stay, and that everybody is let go.
 
 package main
@@ -31,6 +31,7 @@ type visit struct {
 	several bool // there is more than one process
 	live    bool // what there is to say is said at once, not in their order
 	bar     *progress
+	guard   *guard
 	scans   sync.Once // says that births can't be heard of
 }
 
@@ -87,7 +88,7 @@ func (v *visit) begin(cmd *cobra.Command, args []string) (context.Context, []int
 func (v *visit) each(ctx context.Context, all []int, attend func(context.Context, int) outcome) iter.Seq[outcome] {
 	attacher.Hurry()
 	v.refuseStops()
-	unwatch := v.startWatchdog()
+	v.guard = v.startWatchdog()
 	if !v.live || !v.several { // or results would be written into the bar
 		v.bar = v.startProgress("attaching", len(all))
 	}
@@ -101,16 +102,34 @@ func (v *visit) each(ctx context.Context, all []int, attend func(context.Context
 	// Not after the outcomes: who reads what is said of them may take his time.
 	go func() {
 		attending.Wait()
-		unwatch()
+		v.guard.end()
 	}()
 	return func(yield func(outcome) bool) {
-		defer unwatch()
+		defer v.guard.end()
 		for _, c := range outcomes {
 			if !yield(<-c) {
 				return
 			}
 		}
 	}
+}
+
+// report attends to all processes and prints what comes of it.
+func (v *visit) report(ctx context.Context, all []int, attend func(context.Context, int) outcome) error {
+	// Everybody is waited for, whatever becomes of the output.
+	var codes []int
+	var failed error
+	for o := range v.each(ctx, all, attend) {
+		codes = append(codes, o.code)
+		switch {
+		case failed != nil:
+		case o.report != nil:
+			failed = v.printer.print(o.report)
+		default:
+			failed = v.printer.fail(o.problem)
+		}
+	}
+	return v.result(codes, failed)
 }
 
 // result is the error of the verb. failed is why something could not be
@@ -181,6 +200,12 @@ func (v *visit) stay(ctx context.Context, session *attacher.Session) (ended bool
 		defer timer.Stop()
 		over = timer.C
 	}
+	return await(ctx, session, over)
+}
+
+// await returns when something is over, or an ending comes, or the target ends,
+// which it reports.
+func await[T any](ctx context.Context, session *attacher.Session, over <-chan T) (ended bool) {
 	select {
 	case <-over:
 	case <-ctx.Done():

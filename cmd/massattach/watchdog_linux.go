@@ -1,12 +1,15 @@
 // The watchdog: a small process that the command starts before it attaches to
-// anybody, and that kills the command when it has been stopped for a second. A
-// stopped tracer keeps every thread stopped that gets a signal, and SIGSTOP
-// can't be refused; to be killed harms nobody: no signal is lost, and all run on.
+// anybody, and that kills the command when it has been stopped for a second, or
+// holds threads a second longer than it was to. A stopped tracer keeps every thread
+// stopped that gets a signal, and SIGSTOP can't be refused; to be killed harms
+// nobody: no signal is lost, and all run on.
 
 package main
 
 import (
 	"bytes"
+	"encoding/binary"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -38,20 +41,19 @@ const (
 // The descriptors of the watchdog. It keeps none of the command's own: who reads
 // the command's output waits for the last of those who could still write to it.
 const (
-	watchPipe    = 0 // from the command, which says nothing on it; its end is the command's
+	watchPipe    = 0 // from the command, see guard; its end is the command's
 	watchProcess = 3 // a pidfd: no number that could be somebody else's by then
 	watchStat    = 4 // the command's /proc/PID/stat
 )
 
 const unwatched = "don't stop this program: each thread that gets a signal would stand still with it"
 
-// startWatchdog starts the watchdog; end ends it. Without one the command works
-// as well.
-func (t *tool) startWatchdog() (end func()) {
-	cmd, err := launchWatchdog(t.program)
+// startWatchdog starts the watchdog. Without one the command works as well.
+func (t *tool) startWatchdog() *guard {
+	cmd, pipe, err := launchWatchdog(t.program)
 	if err != nil {
 		t.notes.problem("the watchdog could not be started: "+err.Error(), unwatched)
-		return func() {}
+		return &guard{end: func() {}}
 	}
 	var ending atomic.Bool
 	ended := make(chan struct{})
@@ -62,31 +64,32 @@ func (t *tool) startWatchdog() (end func()) {
 			t.notes.problem("the watchdog has ended: "+cmd.ProcessState.String(), unwatched)
 		}
 	}()
-	return sync.OnceFunc(func() {
+	return &guard{pipe: pipe, end: sync.OnceFunc(func() {
 		ending.Store(true)
 		_ = cmd.Process.Kill()
 		select {
 		case <-ended:
 		case <-time.After(time.Second): // nobody waits for a machine that is that busy
 		}
-	})
+	})}
 }
 
-// launchWatchdog runs program, or this one when it is "", as the watchdog.
+// launchWatchdog runs program, or this one when it is "", as the watchdog, which
+// hears what is written to the pipe.
 //
 // The thread that happens to start it is a parent then, and no tracer will be
 // made of it: attacher.ErrUnfit. So it doesn't end before the process does, which
 // Pdeathsig relies on.
-func launchWatchdog(program string) (*exec.Cmd, error) {
+func launchWatchdog(program string) (*exec.Cmd, io.Writer, error) {
 	self, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
-		return nil, os.NewSyscallError("pidfd_open", err)
+		return nil, nil, os.NewSyscallError("pidfd_open", err)
 	}
 	process := os.NewFile(uintptr(self), "pidfd")
 	defer process.Close()
 	stat, err := os.Open("/proc/self/stat")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer stat.Close()
 	if program == "" {
@@ -111,10 +114,11 @@ func launchWatchdog(program string) (*exec.Cmd, error) {
 		},
 	}
 	// The other end is closed on exec: nobody else keeps it open.
-	if _, err := cmd.StdinPipe(); err != nil {
-		return nil, err
+	pipe, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, nil, err
 	}
-	return cmd, cmd.Start()
+	return cmd, pipe, cmd.Start()
 }
 
 // watchdog is the whole life of the watchdog.
@@ -124,20 +128,29 @@ func watchdog() {
 	_ = os.WriteFile("/proc/self/comm", []byte(watchdogComm), 0)
 	closeInherited(watchStat)
 	ends := []unix.PollFd{
-		{Fd: watchPipe}, // POLLHUP is always asked for
+		{Fd: watchPipe, Events: unix.POLLIN}, // POLLHUP is always asked for
 		{Fd: watchProcess, Events: unix.POLLIN},
 	}
 	var stopped time.Time // when it was first seen to be; zero: it isn't
+	var bound time.Time   // of the hold that is to end first; zero: there is none
 	for {
 		wait := watchEvery
 		if !stopped.IsZero() {
 			wait = watchClosely
 		}
-		switch n, err := unix.Poll(ends, int(wait.Milliseconds())); {
+		if !bound.IsZero() {
+			wait = min(wait, max(0, time.Until(bound.Add(watchPatience)))+time.Millisecond)
+		}
+		switch _, err := unix.Poll(ends, int(wait.Milliseconds())); {
 		case err == unix.EINTR:
 			continue
-		case err != nil, n > 0:
+		case err != nil, ends[1].Revents != 0:
 			return
+		case ends[0].Revents != 0 && !hear(&bound):
+			return
+		}
+		if !bound.IsZero() && time.Since(bound) > watchPatience {
+			_ = unix.PidfdSendSignal(watchProcess, unix.SIGKILL, nil, 0)
 		}
 		switch state, err := stateOf(watchStat); {
 		case err != nil:
@@ -150,6 +163,21 @@ func watchdog() {
 			_ = unix.PidfdSendSignal(watchProcess, unix.SIGKILL, nil, 0)
 		}
 	}
+}
+
+// hear reads what the command has said last about its holds. It answers false when
+// it says no more.
+func hear(bound *time.Time) bool {
+	var b [512]byte
+	n, err := unix.Read(watchPipe, b[:])
+	if err != nil || n < 8 {
+		return err == unix.EINTR
+	}
+	*bound = time.Time{}
+	if left := time.Duration(binary.NativeEndian.Uint64(b[n-8:])); left != unbounded {
+		*bound = time.Now().Add(left)
+	}
+	return true
 }
 
 // stateOf is the state of the process whose stat file fd is: the field behind

@@ -4,6 +4,6 @@ package main
 
 const watchdogName = "massattach-watchdog"
 
-func (t *tool) startWatchdog() (end func()) { return func() {} }
+func (t *tool) startWatchdog() *guard { return &guard{end: func() {}} }
 
 func watchdog() {}

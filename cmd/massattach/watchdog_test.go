@@ -50,6 +50,45 @@ func TestWatchdogKillsTheStopped(t *testing.T) {
 	unharmed(t, tg, result())
 }
 
+// The command is stopped in the middle of a hold, which has all of the target
+// stand still.
+func TestWatchdogFreesTheHeld(t *testing.T) {
+	t.Parallel()
+	tg := startTarget(t, target.Spec{Epoll: 200, Spin: 1})
+	p := prepare(t, "massattach", "stop", "--phase-fd", "3", "--for", "1m", strconv.Itoa(tg.PID()))
+	p.start().enters(phaseHold)
+	if len(captives(t, tg)) == 0 {
+		t.Error("nobody is held")
+	}
+	p.signal(syscall.SIGSTOP)
+	begin := time.Now()
+	p.died()
+	t.Logf("free after %v", time.Since(begin))
+	isFree(t, tg)
+	lives(t, tg, false)
+	if a := account(t, tg); a.EINTR+a.Early != 0 {
+		t.Errorf("disturbed: %+v", a)
+	}
+}
+
+// A command that does not let go when it is to is killed a second later, and one
+// that holds for long is not before.
+func TestWatchdogBoundsAHold(t *testing.T) {
+	t.Parallel()
+	tg := startTarget(t, target.Spec{Epoll: 20, Spin: 1})
+	p := prepare(t, "massattach-stuck", "stop", "--phase-fd", "3", "--for", "1500ms", strconv.Itoa(tg.PID()))
+	p.start().enters(phaseHold)
+	begin := time.Now()
+	p.died()
+	took := time.Since(begin)
+	t.Logf("killed after %v", took)
+	if took < 2400*time.Millisecond || took > 4*time.Second || p.ProcessState.Exited() {
+		t.Errorf("%v after %v:\n%s", p.ProcessState, took, p.stderr.String())
+	}
+	isFree(t, tg)
+	lives(t, tg, false)
+}
+
 // Neither a short stop nor a debugger is a reason to kill.
 func TestWatchdogSpares(t *testing.T) {
 	t.Parallel()

@@ -30,7 +30,7 @@ type Command struct{ Line, Does string }
 // Trial is what the process noticed of one treatment, and what could be seen
 // from outside. The process was under the same load in each of them.
 type Trial struct {
-	Name      string `json:"name"` // "untouched", "massattach", "sigstop"
+	Name      string `json:"name"` // "untouched", "massattach", "stop", "sigstop"
 	ElapsedNS int64  `json:"elapsed_ns"`
 
 	EINTR   int            `json:"eintr"`    // calls that failed with it
@@ -61,7 +61,7 @@ type Signals struct {
 }
 
 // titles are the names of the trials in text, where they differ.
-var titles = map[string]string{"sigstop": "SIGSTOP"}
+var titles = map[string]string{"stop": "massattach stop", "sigstop": "SIGSTOP"}
 
 func (t *Trial) title() string {
 	if title := titles[t.Name]; title != "" {
@@ -194,14 +194,19 @@ func (t *Trial) story() (lines []string) {
 		if why := s.Failed(); why != "" {
 			lines = append(lines, why)
 		}
+		by := "ignored signals"
+		if s.Stop != nil {
+			by = "the stop and ignored signals"
+			lines = append(lines, fmt.Sprintf("%s, held %s to take that look", s.Stop.Arrested(Style{}), ns(s.Stop.HeldNS)))
+		}
 		if n := s.Repair.EINTRRepaired; n > 0 {
-			lines = append(lines, "repaired "+Plural(n, "call")+" that ignored signals had interrupted")
+			lines = append(lines, "repaired "+Plural(n, "call")+" that "+by+" had interrupted")
 		}
 	}
 	if t.StoppedNS == 0 && t.Session == nil && t.MaxPauseNS > busy.Nanoseconds() {
 		lines = append(lines, "this machine is busy: to run one waits up to "+ns(t.MaxPauseNS)+" for a CPU")
 	}
-	if t.StoppedNS > 0 {
+	if t.StoppedNS > 0 && t.Session == nil {
 		lines = append(lines, "stopped for "+ns(t.StoppedNS)+" to take that look, then SIGCONT")
 	}
 	if t.EINTR > 0 {

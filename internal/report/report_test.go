@@ -18,6 +18,7 @@ import (
 	"massattach/attacher"
 	. "massattach/internal/report"
 	"massattach/procfs"
+	"massattach/stopper"
 	"massattach/threadset"
 )
 
@@ -131,6 +132,34 @@ func TestSession(t *testing.T) {
 			s := FromAttacher(attacher.Report{PID: 4211, Comm: "server", Leader: attacher.LeaderAlive})
 			s.Threads.Found, s.Threads.Attached = 3_412, 3_412
 			s.Interrupted, s.Listed = true, 10_000
+			return s
+		}},
+		{"stop", stopped},
+		{"stop-partial", func() *Session {
+			s := stopped()
+			r := stopper.Report{Requested: 500, Stopped: 380, Missed: 120, Elapsed: time.Second, Held: 100 * time.Millisecond,
+				Selecting: 3 * time.Millisecond, Born: 2}
+			for i := range 120 {
+				m := stopper.Missing{TID: 4230 + i, State: 'D', Wchan: "\x1bwait", Reason: stopper.Uninterruptible}
+				if i == 1 {
+					m = stopper.Missing{TID: 4231, State: 'D', Wchan: "kernel_clone", Reason: stopper.Vfork}
+				}
+				r.Missing = append(r.Missing, m)
+			}
+			s.Stop = FromStopper(r)
+			s.Stop.Selected = true
+			return s
+		}},
+		{"stop-interrupted", func() *Session {
+			s := stopped()
+			s.Stop = FromStopper(stopper.Report{Requested: 500, Stopped: 380, Missed: 1, Missing: []stopper.Missing{{TID: 4230, Reason: stopper.Unknown}}})
+			s.Stop.Interrupted = true
+			return s
+		}},
+		{"stop-nobody", func() *Session {
+			s := stopped()
+			s.Stop = FromStopper(stopper.Report{Complete: true, Selecting: time.Millisecond})
+			s.Stop.Selected = true
 			return s
 		}},
 		{"names", func() *Session {

@@ -27,6 +27,7 @@ type Session struct {
 	Failures      []Failure `json:"failures"` // the first 100
 	FailuresTotal int       `json:"failures_total"`
 	Attach        Attach    `json:"attach"`
+	Stop          *Stop     `json:"stop,omitempty"` // absent where nobody was stopped
 	Repair        Repair    `json:"repair"`
 	Events        Events    `json:"events"`
 	Detach        Detach    `json:"detach"`

@@ -64,6 +64,9 @@ func (r *Session) Summary(style Style) string {
 		return style.Warn(fmt.Sprintf("interrupted at %s of %s; all were let go",
 			Number(r.Threads.Attached), Plural(max(r.Listed, r.Threads.Attached), "thread")))
 	}
+	if r.Stop != nil {
+		return r.Stop.summary(style) + r.stay()
+	}
 	return r.Attached(style) + r.stay()
 }
 
@@ -88,7 +91,7 @@ func (r *Session) stay() (s string) {
 	if r.Ended {
 		return ", ended after " + Duration(r.Stayed)
 	}
-	if r.Stayed >= time.Millisecond {
+	if r.Stop == nil && r.Stayed >= time.Millisecond {
 		s = ", stayed " + Duration(r.Stayed)
 	}
 	return s + ", detached in " + ns(r.Detach.ElapsedNS)
@@ -135,6 +138,9 @@ func (r *Session) details(b *bytes.Buffer, style Style) {
 	style.row(b, "scans", scans)
 	l := r.Attach.LatencyNS
 	style.row(b, "seize", fmt.Sprintf("median %s, p99 %s, max %s", ns(l.P50), ns(l.P99), ns(l.Max)))
+	if r.Stop != nil {
+		r.Stop.details(b, style)
+	}
 	e := r.Events
 	if g := r.Attach.GapNS; g.Max > 0 {
 		style.row(b, "births", fmt.Sprintf("free for: median %s, p99 %s, max %s", ns(g.P50), ns(g.P99), ns(g.Max)))

@@ -3,6 +3,7 @@
 package sys
 
 import (
+	"strconv"
 	"time"
 	"unsafe"
 
@@ -12,6 +13,9 @@ import (
 // ReadMemory reads len(buf) bytes at addr of the thread tid
 // (process_vm_readv(2)); a short read is an error, EFAULT.
 func ReadMemory(tid int, addr uint64, buf []byte) error {
+	if len(buf) == 0 {
+		return nil
+	}
 	local := []unix.Iovec{{Base: unsafe.SliceData(buf), Len: uint64(len(buf))}}
 	remote := []unix.RemoteIovec{{Base: uintptr(addr), Len: len(buf)}}
 	n, err := unix.ProcessVMReadv(tid, local, remote, 0)
@@ -20,6 +24,29 @@ func ReadMemory(tid int, addr uint64, buf []byte) error {
 	}
 	if n != len(buf) {
 		return unix.EFAULT
+	}
+	return nil
+}
+
+// WriteMemory writes buf at addr of the thread tid, through /proc/TID/mem: unlike
+// process_vm_writev(2) it writes where the target may only read, too (mm/gup.c,
+// FOLL_FORCE; from Linux 6.12 on proc_mem.force_override may leave that to the
+// tracer's own thread). A short write is an error, EFAULT.
+func WriteMemory(tid int, addr uint64, buf []byte) error {
+	fd, err := unix.Open("/proc/"+strconv.Itoa(tid)+"/mem", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	for len(buf) > 0 {
+		n, err := unix.Pwrite(fd, buf, int64(addr))
+		if err == unix.EIO || err == nil && n == 0 {
+			err = unix.EFAULT // what mem_rw says of an address that there is not
+		}
+		if err != nil {
+			return err
+		}
+		buf, addr = buf[n:], addr+uint64(n)
 	}
 	return nil
 }

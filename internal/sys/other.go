@@ -15,6 +15,10 @@ type Regs struct{}
 
 var interrupted map[int]Call
 
+var endsEarly map[int]early
+
+var cutShort []int
+
 func Seize(int, int) error                  { return errors.ErrUnsupported }
 func Interrupt(int) error                   { return errors.ErrUnsupported }
 func Cont(int, syscall.Signal) error        { return errors.ErrUnsupported }
@@ -41,6 +45,7 @@ func Kill(int, syscall.Signal) error        { return errors.ErrUnsupported }
 func RaisePriority(int) (restore func())    { return func() {} }
 func Gettid() int                           { return 0 }
 func ReadMemory(int, uint64, []byte) error  { return errors.ErrUnsupported }
+func WriteMemory(int, uint64, []byte) error { return errors.ErrUnsupported }
 func SocketTimeout(int, int, int, bool) (time.Duration, error) {
 	return 0, errors.ErrUnsupported
 }

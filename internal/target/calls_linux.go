@@ -33,7 +33,7 @@ const (
 // callTable is every call that a stop may interrupt, and some that restart by
 // themselves.
 func callTable() []tableCall {
-	return slices.Concat(archCalls, waitCalls, ringCalls, socketCalls)
+	return slices.Concat(archCalls, waitCalls, ringCalls, socketCalls, earlyCalls)
 }
 
 func callNames() []string {

@@ -1,0 +1,223 @@
+package attachertest_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"massattach/attacher"
+	"massattach/stopper"
+)
+
+// What the program does with a stopper, in visits that have one.
+
+// holder is the stopper of a visit, and what it holds.
+type holder struct {
+	*stopper.Stopper
+	h       *host
+	mu      sync.Mutex
+	held    []*stopper.Held
+	cancels []func()
+	others  sync.WaitGroup // arrests beside the program's own
+}
+
+func (h *host) newHolder() *holder {
+	st, err := stopper.New(h.session, nil)
+	if err != nil {
+		h.sim.fail("new stopper: %v", err)
+	}
+	return &holder{Stopper: st, h: h}
+}
+
+// holderActs are what a visit with a stopper does.
+var holderActs = []act{
+	{"arrest", func(h *host) { h.holder.arrest() }},
+	{"arrest", func(h *host) { h.holder.arrest() }},
+	{"arrest", func(h *host) { h.holder.arrest() }},
+	{"arrest beside", func(h *host) { h.holder.beside() }},
+	{"let one go", func(h *host) { h.holder.letGo(1) }},
+	{"let all go", func(h *host) { h.holder.letGo(1000) }},
+	{"cancel", func(h *host) { h.holder.cancel() }},
+	{"registers", func(h *host) { h.holder.registers() }},
+	{"at", func(h *host) { h.holder.at() }},
+}
+
+// request draws one. It never waits for long: some threads don't stop.
+func (o *holder) request() stopper.Request {
+	rng := o.h.rng
+	return stopper.Request{
+		Selection: o.h.selection(),
+		Within:    time.Duration(1+rng.IntN(one(rng, 100, 5_000, 200_000))) * time.Microsecond,
+		Partial:   chance(rng, 0.3),
+	}
+}
+
+func (o *holder) arrest() {
+	o.try(o.request(), one(o.h.rng, 0, 0, time.Duration(1+o.h.rng.IntN(10_000))*time.Microsecond))
+}
+
+// beside does so while the program goes on.
+func (o *holder) beside() {
+	r, bound := o.request(), time.Duration(o.h.rng.IntN(3))*time.Millisecond
+	o.others.Go(func() { o.try(r, bound) })
+}
+
+// try arrests threads, and looks at them when that is done. The context of the
+// hold ends after bound, or when that is told.
+func (o *holder) try(r stopper.Request, bound time.Duration) {
+	s := o.h.sim
+	ctx, cancel := context.WithCancel(context.Background())
+	if bound > 0 {
+		ctx, cancel = context.WithTimeout(context.Background(), bound)
+	}
+	o.mu.Lock()
+	o.cancels = append(o.cancels, cancel)
+	o.mu.Unlock()
+	h, err := o.Arrest(ctx, r)
+	var partial *stopper.PartialError
+	switch {
+	case err == nil:
+	case errors.As(err, &partial):
+		if r.Partial {
+			s.fail("arrest: a partial one answers %v", err)
+		}
+		return
+	default:
+		o.h.tolerate("arrest", err, context.Canceled, context.DeadlineExceeded, attacher.ErrClosed, attacher.ErrGone, errBroken, syscall.ENOENT)
+		return
+	}
+	if ctx.Err() == nil && !o.h.isClosing() {
+		o.look(h, r)
+	}
+	o.mu.Lock()
+	o.held = append(o.held, h)
+	o.mu.Unlock()
+}
+
+// look looks at who is held, at the moment at which the arrest is done: nothing
+// has happened since.
+func (o *holder) look(h *stopper.Held, r stopper.Request) {
+	s := o.h.sim
+	if s.killed.Load() || s.dying.Load() || s.isBroken() {
+		return
+	}
+	rep := h.Report()
+	held, missing := h.TIDs(), make(map[int]bool)
+	for _, m := range h.Missing() {
+		missing[m.TID] = true
+	}
+	for _, tid := range held {
+		// An exec ends those that are held, too; but not while all are.
+		execs := s.execs.Load() && !(rep.Complete && r.Selection.All() && len(s.foreign)+len(s.plan.refused) == 0)
+		if state := s.m.State(tid); state != 't' && !execs {
+			s.fail("thread %d is held, and is %c", tid, state)
+		}
+		if missing[tid] {
+			s.fail("thread %d is held and missing", tid)
+		}
+	}
+	if rep.Stopped != len(held) || rep.Missed != len(missing) || rep.Requested != len(held)+len(missing) {
+		s.fail("%d are held and %d missing: %+v", len(held), len(missing), rep)
+	}
+	if !r.Selection.All() || !rep.Complete {
+		return
+	}
+	for _, tid := range s.m.Threads() {
+		tracer, state := s.m.TracerOf(tid), s.m.State(tid)
+		refused := tracer == 0 && s.plan.refused[tid]
+		if state != 'Z' && !s.isForeign(tracer) && !refused && !slices.Contains(held, tid) && !s.failedToSeize(o.h, tid) {
+			s.fail("all are held, but not thread %d, which is %c and tracer %d's", tid, state, tracer)
+		}
+	}
+}
+
+// failedToSeize says whether the session has reported that it couldn't.
+func (s *simulation) failedToSeize(h *host, tid int) bool {
+	for _, f := range h.session.Report().Failures {
+		if f.TID == tid {
+			return true
+		}
+	}
+	return false
+}
+
+// letGo lets go of some holds, drawn from all.
+func (o *holder) letGo(n int) {
+	for ; n > 0; n-- {
+		o.mu.Lock()
+		if len(o.held) == 0 {
+			o.mu.Unlock()
+			return
+		}
+		i := o.h.rng.IntN(len(o.held))
+		h := o.held[i]
+		o.held = slices.Delete(o.held, i, i+1)
+		o.mu.Unlock()
+		o.h.tolerate("resume", h.Resume(), errBroken)
+	}
+}
+
+// cancel ends the context of an arrest or a hold.
+func (o *holder) cancel() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := len(o.cancels); n > 0 {
+		o.cancels[o.h.rng.IntN(n)]()
+	}
+}
+
+// registers reads those of all that are held.
+func (o *holder) registers() {
+	o.mu.Lock()
+	held := slices.Clone(o.held)
+	o.mu.Unlock()
+	for _, h := range held {
+		err := h.Each(func(t stopper.Thread) error {
+			var r attacher.Regs
+			return t.Regs(&r)
+		})
+		o.h.tolerate("registers", err, attacher.ErrClosed, stopper.ErrReleased, syscall.ESRCH)
+	}
+}
+
+// at holds threads at events for a while.
+func (o *holder) at() {
+	mask := one(o.h.rng, attacher.EventSignal, attacher.EventExec, attacher.EventGroupStop, attacher.EventSignal|attacher.EventGroupStop)
+	if o.h.visit.options.Follow == attacher.FollowClone {
+		mask |= attacher.EventBirth
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+o.h.rng.IntN(5_000))*time.Microsecond)
+	o.mu.Lock()
+	o.cancels = append(o.cancels, cancel)
+	o.mu.Unlock()
+	held, err := o.At(ctx, mask)
+	if err != nil {
+		o.h.sim.fail("at: %v", err)
+		return
+	}
+	o.others.Go(func() {
+		for h := range held {
+			tid := h.Event().TID
+			s := o.h.sim
+			if slices.Contains(h.TIDs(), tid) && s.m.State(tid) != 't' && !s.killed.Load() && !s.execs.Load() && !s.dying.Load() && !s.isBroken() {
+				s.fail("thread %d is held at %#x, and is %c", tid, uint32(h.Event().Kind), s.m.State(tid))
+			}
+		}
+	})
+}
+
+// end lets everybody go.
+func (o *holder) end() {
+	o.mu.Lock()
+	cancels := o.cancels
+	o.cancels = nil
+	o.mu.Unlock()
+	for _, cancel := range cancels {
+		cancel()
+	}
+	o.others.Wait()
+	o.letGo(1000)
+}

@@ -1,0 +1,133 @@
+package attacher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"massattach/procfs"
+	"massattach/threadset"
+)
+
+// AreAll says whether the process has no more threads than those that the caller
+// holds, as held counts them: then nobody is left who is unknown. It costs one
+// fstat, and a look at the leader.
+//
+// To count those that are known would prove nothing: one that has ended hides one
+// that was born. But nobody ends who stands still, except by an exec of somebody
+// who is not traced by us; and then only the leader's tracer may not hear of it.
+func (s *Session) AreAll(ctx context.Context, held func() int) (bool, error) {
+	doubts := s.ledger.pass()
+	s.checkLeader(ctx)
+	still := held() // before the others are counted: who comes to stand still later may have been born since
+	n, err := s.process.NumThreads()
+	if err != nil {
+		return false, s.gatherError(err)
+	}
+	if n != still {
+		return false, nil
+	}
+	s.converge(doubts)
+	return true, nil
+}
+
+// Gather has everybody seized whom no pass over the threads has found yet,
+// whatever the follow mode and however young, and answers how many they were;
+// those who could not be seized, and say so in the report, are none. It is for
+// who needs all threads, and repeats it until there is nobody left. They may give
+// birth as well, so one call proves nothing, but that it found nobody.
+func (s *Session) Gather(ctx context.Context) (found int, err error) {
+	doubts := s.ledger.pass()
+	if found, err = s.gather(ctx); err != nil {
+		return found, s.gatherError(err)
+	}
+	if found == 0 {
+		s.converge(doubts)
+	}
+	return found, nil
+}
+
+// converge notes that a look at the threads has found nobody unknown.
+func (s *Session) converge(doubts int) {
+	if !s.ledger.isConverged() {
+		s.ledger.passed(true, doubts)
+	}
+}
+
+func (s *Session) gatherError(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		s.summon()
+		err = ErrGone
+	}
+	return fmt.Errorf("gather threads of %d: %w", s.pid, err)
+}
+
+// gather reads the list, gives the keeper those whom nobody knows, and waits
+// until they are known, or gone.
+func (s *Session) gather(ctx context.Context) (found int, err error) {
+	tids, err := s.Select(procfs.Selection{})
+	if err != nil {
+		return 0, err
+	}
+	fresh := s.set.Fresh(tids, nil)
+	for _, tid := range fresh {
+		s.stray(tid)
+	}
+	// Also for those whom the keeper has found by itself, and whose SEIZE is
+	// still to come.
+	begun := s.set.Counts()[threadset.Found]
+	const first, last = 20 * time.Microsecond, time.Millisecond
+	left := fresh
+	for wait := first; len(left) > 0 || s.set.Counts()[threadset.Found] > 0; wait = min(2*wait, last) {
+		select {
+		case <-ctx.Done():
+			return len(fresh) + begun, ctx.Err()
+		case <-s.ended:
+			return 0, fs.ErrNotExist
+		case <-time.After(wait):
+		}
+		if s.closed.Load() {
+			return len(fresh) + begun, ErrClosed
+		}
+		living := left[:0]
+		for _, tid := range s.set.Fresh(left, nil) {
+			if s.process.Has(tid) {
+				living = append(living, tid)
+			}
+		}
+		if left = living; wait == last {
+			// The tracer that had them was about to end, say.
+			for _, tid := range left {
+				s.stray(tid)
+			}
+		}
+	}
+	if len(fresh)+begun == 0 && s.isRevived() {
+		// The keeper has it seized, see revived.
+		s.ledger.unconverge()
+		s.summon()
+		time.Sleep(last)
+		return 1, nil
+	}
+	return len(fresh) + begun, nil
+}
+
+// isRevived says whether the leader, a zombie as we know it, is alive.
+func (s *Session) isRevived() bool {
+	if th, ok := s.set.Get(s.pid); !ok || th.Phase != threadset.Zombie {
+		return false
+	}
+	st, err := s.process.Status(s.pid)
+	return err == nil && st.State != 'Z' && st.State != 'X'
+}
+
+// Follow says how the session hears of births.
+func (s *Session) Follow() Follow { return s.options.Follow }
+
+// IsClosed says whether Close has been called.
+func (s *Session) IsClosed() bool { return s.closed.Load() }
+
+// Closed is closed when Close has let everybody go.
+func (s *Session) Closed() <-chan struct{} { return s.guarded }

@@ -1,0 +1,370 @@
+package stopper_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"massattach/attacher"
+	"massattach/internal/target"
+	"massattach/procfs"
+	"massattach/stopper"
+)
+
+// All threads of the standard mix, ten times: every one stands still, and none
+// has noticed.
+func TestArrestAll(t *testing.T) {
+	needRepair(t)
+	s := newScene(t, target.Mix(size(2_000, 10_000)), attacher.Options{})
+	for range 10 {
+		h := s.arrest(stopper.Request{})
+		all, stopped := s.inStop()
+		if all != stopped || len(h.TIDs()) != all {
+			t.Errorf("%d of %d threads are stopped, %d held", stopped, all, len(h.TIDs()))
+		}
+		r := h.Report()
+		if r.Requested != all || r.Stopped != all || r.Missed != 0 || r.Elapsed <= 0 || r.Latency.Max <= 0 {
+			t.Errorf("report %+v of %d threads", r, all)
+		}
+		s.resume(h)
+		s.resume(h) // again: nothing happens
+		if len(h.TIDs()) != 0 {
+			t.Error("somebody is held after the resume")
+		}
+	}
+	s.end()
+	s.undisturbed()
+}
+
+// A real signal during each of 50 arrests, just before, in the middle or just
+// after it: the handler runs once, and its thread's call returns EINTR, as
+// untraced; nobody else's does.
+func TestSignalInEachArrest(t *testing.T) {
+	needRepair(t)
+	s := newScene(t, target.Spec{Epoll: 200, Sem: 50, Futex: 50,
+		Signals: map[int]target.Disposition{sigUSR1: target.SigHandle}}, attacher.Options{})
+	tids := s.kinds()[target.KindEpoll]
+	const rounds = 50
+	for i := range rounds {
+		signal := func() { must(t, unix.Tgkill(s.target.PID(), tids[i], syscall.SIGUSR1)) }
+		var late *time.Timer
+		switch i % 3 {
+		case 0:
+			signal()
+		case 1:
+			late = time.AfterFunc(rand.N(2*time.Millisecond), signal)
+		}
+		h := s.arrest(stopper.Request{})
+		if i%3 == 2 {
+			signal()
+		}
+		s.resume(h)
+		_ = late
+		s.eventually("the handler runs", func() bool { return s.account().Runs[sigUSR1] == int64(i+1) })
+	}
+	for i, tid := range tids[:rounds] {
+		a, err := s.target.Thread(t.Context(), tid)
+		must(t, err)
+		if a.Handled != 1 || a.EINTR != 1 {
+			t.Errorf("round %d: %d handlers, %d EINTR", i, a.Handled, a.EINTR)
+		}
+	}
+	s.end()
+	if a := s.account(); a.EINTR != rounds || a.Early != 0 {
+		t.Errorf("%d EINTR, %d early returns", a.EINTR, a.Early)
+	}
+}
+
+// Case 15: a vfork parent among the others. It is named; nothing is left behind;
+// it runs on when its child has ended.
+func TestVforkParent(t *testing.T) {
+	needRepair(t)
+	s := newScene(t, target.Spec{Epoll: 300, Futex: 200}, attacher.Options{})
+	v, err := s.target.StartVfork(t.Context())
+	must(t, err)
+	s.eventually("it is traced", func() bool { return s.states()[v.TID].TracerPid != 0 })
+	_, err = s.stopper.Arrest(t.Context(), stopper.Request{Within: 300 * time.Millisecond})
+	var partial *stopper.PartialError
+	if !errors.As(err, &partial) || len(partial.Missing) != 1 {
+		t.Fatalf("%v", err)
+	}
+	if m := partial.Missing[0]; m.TID != v.TID || m.State != 'D' || m.Reason != stopper.Vfork {
+		t.Errorf("missing is %v", m)
+	}
+	if !strings.Contains(err.Error(), fmt.Sprintf("thread %d waits for its vfork child", v.TID)) {
+		t.Errorf("the error says %q", err)
+	}
+	if _, stopped := s.inStop(); stopped != 0 {
+		t.Errorf("%d are stopped after a deadline", stopped)
+	}
+	h := s.arrest(stopper.Request{Within: 300 * time.Millisecond, Partial: true})
+	all, stopped := s.inStop()
+	if stopped != all-1 || len(h.Missing()) != 1 {
+		t.Errorf("%d of %d are stopped, %v missing", stopped, all, h.Missing())
+	}
+	s.resume(h)
+	must(t, s.target.EndVfork(t.Context(), v.TID)) // its stop comes, and is let go
+	s.resume(s.arrest(stopper.Request{}))
+	s.end()
+	s.undisturbed()
+}
+
+// Holders of overlapping sets that let go in every order.
+func TestHolders(t *testing.T) {
+	s := newScene(t, target.Spec{Epoll: 2, Futex: 2}, attacher.Options{})
+	kinds := s.kinds()
+	tids := slices.Concat(kinds[target.KindEpoll], kinds[target.KindFutex])
+	orders := permutations(3)
+	sets := subsets(len(tids))
+	for range size(60, 1000) {
+		held := make([]*stopper.Held, 3)
+		mine := make([][]int, 3)
+		check := func() {
+			t.Helper()
+			states := s.states()
+			for i, tid := range tids {
+				want := false
+				for j, h := range held {
+					want = want || h != nil && slices.Contains(mine[j], i)
+				}
+				if got := states[tid].State == 't'; got != want {
+					t.Fatalf("thread %d of %v: stopped %v, want %v", i, mine, got, want)
+				}
+			}
+		}
+		for j := range held {
+			mine[j] = sets[rand.IntN(len(sets))]
+			var sel procfs.Selection
+			for _, i := range mine[j] {
+				sel.TIDs = append(sel.TIDs, tids[i])
+			}
+			held[j] = s.arrest(stopper.Request{Selection: sel})
+			check()
+		}
+		for _, j := range orders[rand.IntN(len(orders))] {
+			s.resume(held[j])
+			held[j] = nil
+			check()
+		}
+	}
+	s.end()
+}
+
+// Case 18: arrests and resumes without a pause, and everybody gets on each time.
+func TestRounds(t *testing.T) {
+	needRepair(t)
+	s := newScene(t, target.Spec{Spin: 1, Sys: 2, Epoll: 20, Sem: 5}, attacher.Options{})
+	last := s.account()
+	for range size(100, 1_000) {
+		s.resume(s.arrest(stopper.Request{}))
+		s.eventually("everybody gets on", func() bool {
+			now := s.account()
+			return now.Spins > last.Spins && now.Calls > last.Calls
+		})
+		last = s.account()
+	}
+	s.end()
+	s.undisturbed()
+}
+
+// Arrests of a process that makes threads without pause: each is complete, and
+// nobody is there whom it does not know.
+func TestArrestDuringChurn(t *testing.T) {
+	needRepair(t)
+	for _, follow := range []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowEvent, attacher.FollowNone} {
+		t.Run(follow.String(), func(t *testing.T) {
+			s := newScene(t, target.Spec{Churn: 2, Epoll: 300,
+				Births: target.Births{Rate: 300, Life: 20 * time.Millisecond}}, attacher.Options{Follow: follow})
+			for range size(15, 300) {
+				h := s.arrest(stopper.Request{})
+				held := h.TIDs()
+				for tid, st := range s.states() {
+					if st.State != 't' || !slices.Contains(held, tid) {
+						t.Fatalf("thread %d is in state %c, traced by %d, and %d are held", tid, st.State, st.TracerPid, len(held))
+					}
+				}
+				s.resume(h)
+				time.Sleep(rand.N(5 * time.Millisecond))
+			}
+			s.end()
+			s.undisturbed()
+		})
+	}
+}
+
+// Case 14: the others go on.
+func TestOthersGoOn(t *testing.T) {
+	needRepair(t)
+	s := newScene(t, target.Spec{Spin: 1, Sys: 1, Epoll: 500}, attacher.Options{})
+	chosen := s.kinds()[target.KindEpoll][:50]
+	for _, tid := range chosen {
+		must(t, s.target.SetComm(t.Context(), tid, "chosen"))
+	}
+	h := s.arrest(stopper.Request{Selection: procfs.Selection{Comm: "chos*"}})
+	if got := h.TIDs(); !slices.Equal(got, slices.Sorted(slices.Values(chosen))) {
+		t.Errorf("%d are held", len(got))
+	}
+	for tid, st := range s.states() {
+		if (st.State == 't') != slices.Contains(chosen, tid) {
+			t.Errorf("thread %d is in state %c", tid, st.State)
+		}
+	}
+	before := s.account()
+	s.eventually("the others go on", func() bool {
+		now := s.account()
+		return now.Spins > before.Spins && now.Calls > before.Calls
+	})
+	s.resume(h)
+	s.end()
+	s.undisturbed()
+}
+
+// Case 24: each thread gets its own signals after the resume.
+func TestSignalsToEach(t *testing.T) {
+	s := newScene(t, target.Spec{Futex: 30, Signals: map[int]target.Disposition{
+		sigUSR1: target.SigHandleRestart, sigUSR2: target.SigHandleRestart}}, attacher.Options{})
+	tids := s.kinds()[target.KindFutex]
+	h := s.arrest(stopper.Request{})
+	for i, tid := range tids {
+		must(t, unix.Tgkill(s.target.PID(), tid, []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2}[i%2]))
+		if i%3 == 0 {
+			must(t, unix.Tgkill(s.target.PID(), tid, []syscall.Signal{syscall.SIGUSR2, syscall.SIGUSR1}[i%2]))
+		}
+	}
+	s.resume(h)
+	for i, tid := range tids {
+		want := int64(1)
+		if i%3 == 0 {
+			want = 2
+		}
+		s.eventually("its handlers run", func() bool {
+			a, err := s.target.Thread(t.Context(), tid)
+			must(t, err)
+			return a.Handled == want
+		})
+	}
+	s.end()
+}
+
+// Case 28, 40: the process is killed, and execs, in the middle of an arrest and of
+// a hold.
+func TestEndOfTheTarget(t *testing.T) {
+	for i := range size(6, 40) {
+		s := newScene(t, target.Spec{Epoll: 300}, attacher.Options{})
+		if i%2 == 0 {
+			time.AfterFunc(rand.N(3*time.Millisecond), func() { s.target.Kill() })
+			h, err := s.stopper.Arrest(t.Context(), stopper.Request{})
+			if err == nil {
+				s.resume(h)
+			} else if !errors.Is(err, attacher.ErrGone) {
+				t.Error(err)
+			}
+		} else {
+			h := s.arrest(stopper.Request{})
+			must(t, s.target.Kill())
+			<-s.session.Ended()
+			s.eventually("nobody is held of nobody", func() bool { return len(h.TIDs()) == 0 })
+			s.resume(h)
+		}
+		<-s.session.Ended()
+		must(t, s.session.Close())
+	}
+}
+
+func TestExecInArrest(t *testing.T) {
+	for range size(6, 60) {
+		s := newScene(t, target.Spec{Epoll: 100}, attacher.Options{})
+		tid := s.kinds()[target.KindEpoll][10]
+		execed := make(chan error, 1)
+		go func() { execed <- s.target.Exec(t.Context(), target.Exec{TID: tid}) }()
+		for range 10 {
+			h, err := s.stopper.Arrest(t.Context(), stopper.Request{})
+			must(t, err)
+			if all, stopped := s.inStop(); all != stopped {
+				t.Errorf("%d of %d are stopped", stopped, all)
+			}
+			s.resume(h)
+			time.Sleep(rand.N(time.Millisecond))
+		}
+		must(t, <-execed)
+		s.resume(s.arrest(stopper.Request{}))
+		s.end()
+		s.target.Close()
+	}
+}
+
+// Memory of a held thread is read and written, also where it may only read.
+func TestMemoryOfTheTarget(t *testing.T) {
+	s := newScene(t, target.Spec{Futex: 1}, attacher.Options{})
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", s.target.PID()))
+	must(t, err)
+	var from, to uint64
+	for line := range strings.Lines(string(maps)) {
+		if strings.Contains(line, " r-xp ") {
+			_, err = fmt.Sscanf(line, "%x-%x", &from, &to)
+			must(t, err)
+			break
+		}
+	}
+	tid := s.kinds()[target.KindFutex][0]
+	h := s.arrest(stopper.Request{})
+	was, now := make([]byte, 4), make([]byte, 4)
+	must(t, h.ReadAt(tid, was, from))
+	must(t, h.WriteAt(tid, []byte("word"), from))
+	must(t, h.ReadAt(tid, now, from))
+	must(t, h.WriteAt(tid, was, from))
+	if string(now) != "word" || bytes.Equal(was, now) {
+		t.Errorf("read %q, then %q", was, now)
+	}
+	for _, err := range []error{h.ReadAt(tid, now, 8), h.WriteAt(tid, now, 8)} {
+		if !errors.Is(err, syscall.EFAULT) {
+			t.Errorf("at an address that there is not: %v", err)
+		}
+	}
+	s.resume(h)
+	s.end()
+}
+
+// Threads are held at real events.
+func TestAtEvents(t *testing.T) {
+	s := newScene(t, target.Spec{Futex: 10, Signals: map[int]target.Disposition{sigUSR1: target.SigHandleRestart}},
+		attacher.Options{Follow: attacher.FollowClone})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	held, err := s.stopper.At(ctx, attacher.EventSignal|attacher.EventBirth|attacher.EventExec)
+	must(t, err)
+	tid := s.kinds()[target.KindFutex][0]
+	must(t, unix.Tgkill(s.target.PID(), tid, syscall.SIGUSR1))
+	var seen []attacher.EventMask
+	for h := range held {
+		e := h.Event()
+		if st := s.states()[e.TID]; st.State != 't' {
+			t.Errorf("%+v: state %c", e, st.State)
+		}
+		var r attacher.Regs
+		must(t, h.Regs(e.TID, &r))
+		seen = append(seen, e.Kind)
+		switch {
+		case e.Kind == attacher.EventSignal && e.TID == tid:
+			go func() { _, _ = s.target.Spawn(ctx, target.KindFutex, 1) }()
+		case e.Kind == attacher.EventBirth:
+			go func() { _ = s.target.Exec(ctx, target.Exec{}) }()
+		case e.Kind == attacher.EventExec:
+			cancel()
+		}
+	}
+	if len(seen) < 3 {
+		t.Errorf("only %v", seen)
+	}
+	s.end()
+}

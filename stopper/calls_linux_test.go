@@ -1,0 +1,83 @@
+package stopper_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"massattach/attacher"
+	"massattach/internal/target"
+	"massattach/stopper"
+)
+
+// early are calls of the table that return what they have done so far when they
+// are woken, which nobody can take back, or can't be begun anew.
+var early = []string{"uring_submit_wait_inf", "recv_waitall_to",
+	"write_pipe_inf", "sendfile_sock_inf", "connect_to", "close_linger_to"}
+
+// byClock are calls whose time-out is a time of day, set before they begin.
+var byClock = []string{"mq_timedreceive_to"}
+
+// Cases 21, 22, 75, 77, 79: every call of the table is arrested twice. Nothing
+// shows but what can't be mended, and that is counted.
+func TestCallTable(t *testing.T) {
+	needRepair(t)
+	s := newScene(t, target.Spec{Signals: map[int]target.Disposition{sigUSR1: target.SigHandle}}, attacher.Options{})
+	names, err := s.target.Calls(t.Context())
+	must(t, err)
+	calls := make(map[string]target.TimedCall)
+	for _, name := range names {
+		timeout := 700 * time.Millisecond
+		if slices.Contains(early, name) {
+			timeout = time.Minute // only the stop is to end them
+		}
+		calls[name], err = s.target.StartCall(t.Context(), name, timeout)
+		must(t, err)
+	}
+	for range 2 {
+		s.resume(s.arrest(stopper.Request{}))
+		time.Sleep(50 * time.Millisecond)
+	}
+	lost := 0
+	for _, name := range names {
+		r, err := s.target.CallResult(t.Context(), calls[name].ID)
+		must(t, err)
+		switch {
+		case r.Errno == "ENOSYS" || r.Errno == "EPERM":
+			t.Logf("%s: %s on this kernel", name, r.Errno)
+		case slices.Contains(early, name):
+			if !r.Done {
+				t.Errorf("%s is not ended by a stop any more", name)
+			}
+			lost++
+		case r.Done && r.Want == "":
+			t.Errorf("%s returned %s", name, r.Result())
+		default:
+			if r.Want == "" {
+				must(t, s.target.Send(t.Context(), target.Send{Signal: sigUSR1, TID: calls[name].TID}))
+			}
+			s.eventually(name+" returns", func() bool {
+				if r.Done {
+					return true
+				}
+				r, err = s.target.CallResult(t.Context(), calls[name].ID)
+				must(t, err)
+				return r.Done
+			})
+			if !r.MaskSame {
+				t.Errorf("%s: the signal mask has changed", name)
+			}
+			switch {
+			case r.Want == "":
+				if r.Errno != "EINTR" || r.Handled != 1 {
+					t.Errorf("%s with a handler returned %s, %d handlers", name, r.Result(), r.Handled)
+				}
+			case r.Result() != r.Want || r.ElapsedNS < int64(690*time.Millisecond) && !slices.Contains(byClock, name):
+				t.Errorf("%s returned %s after %v, want %s", name, r.Result(), time.Duration(r.ElapsedNS), r.Want)
+			}
+		}
+	}
+	if r := s.end(); r.Repair.Left != lost {
+		t.Errorf("%d calls were ended early, the report says %d", lost, r.Repair.Left)
+	}
+}

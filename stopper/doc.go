@@ -1,0 +1,58 @@
+// Package stopper stops threads of a process that package attacher is attached
+// to, on request, under a deadline, for several holders at a time, and lets them
+// run on as if nothing had happened.
+//
+//	st, err := stopper.New(session, nil)
+//	...
+//	err = st.Hold(ctx, stopper.Request{}, func(h *stopper.Held) error {
+//		return h.Each(func(t stopper.Thread) error {
+//			var r attacher.Regs
+//			return t.Regs(&r)
+//		})
+//	})
+//
+// # Words
+//
+// To arrest is to have threads stop; they are held then, by a holder, until that
+// one lets go; and a thread is resumed when its last holder has let go. Holders
+// need not know of each other, and their threads may overlap.
+//
+// # What an arrest is
+//
+// Each owner sends PTRACE_INTERRUPT to those of its tracees that are asked for,
+// and collects their stops by tid. A call that this interrupts is mended
+// (package attacher): it goes on after the resume. What can't be mended is
+// counted in [attacher.RepairReport]. A signal that comes meanwhile is delivered
+// once, after the resume.
+//
+// An arrest of all threads is complete when nobody is left who is unknown and
+// could run: whoever was born meanwhile is seized and arrested, too, in every
+// follow mode. As long as such a hold lasts a newborn, of a thread that could not
+// be stopped say, is arrested as soon as it is seized.
+//
+// # What a deadline does
+//
+// A thread in D state, or one that waits for its vfork child, does not stop. When
+// the context of an arrest ends first, or Request.Within, all run on and the
+// error is a *[PartialError] that names the others; with Request.Partial those
+// that have stopped are held. An INTERRUPT can't be withdrawn: when such a thread
+// comes to its stop at last it is let go at once.
+//
+// Each thread is resumed by what its last stop was. One that job control has
+// stopped stays stopped for its parent, before, during and after a hold; a
+// SIGCONT or a SIGSTOP that comes during a hold acts when it ends.
+//
+// # Who owns what
+//
+// What a tracer's tracees are held for is in a ward, one a tracer, and changed on
+// the tracer's thread: nobody else resumes a thread, so that between a look and a
+// resume nothing happens. A ward's lock is for those who only look, and for an
+// exec, which takes the leader away from its tracer without a word. Lock order:
+// the stopper's, then a ward's, then a holder's. None is held across a system
+// call.
+//
+// # Limits
+//
+// Session.Close lets everybody run, whoever holds them. Threads that an exec ends
+// are out of every hold; the one that is left stays in those that it was in.
+package stopper

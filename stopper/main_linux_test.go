@@ -1,0 +1,234 @@
+package stopper_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"massattach/attacher"
+	"massattach/internal/target"
+	"massattach/procfs"
+	"massattach/stopper"
+)
+
+func TestMain(m *testing.M) {
+	target.Main()
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	if code == 0 {
+		if err := leftBehind(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// leftBehind looks for goroutines that outlived the tests.
+func leftBehind() error {
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		stacks := make([]byte, 1<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		if !strings.Contains(string(stacks), "attacher.(*") && !strings.Contains(string(stacks), "stopper.(*") {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("a goroutine is left behind:\n%s", stacks)
+		}
+	}
+}
+
+// size is small, or full in a campaign.
+func size(small, full int) int {
+	if os.Getenv("MASSATTACH_CAMPAIGN") != "" {
+		return full
+	}
+	return small
+}
+
+const sigUSR1, sigUSR2 = int(syscall.SIGUSR1), int(syscall.SIGUSR2)
+
+// needRepair skips where interrupted calls can't be mended.
+func needRepair(t *testing.T) {
+	t.Helper()
+	if !attacher.CanRepair {
+		t.Skip("interrupted calls are not repaired on this architecture")
+	}
+}
+
+// scene is a target that is attached to, and its stopper.
+type scene struct {
+	t       *testing.T
+	target  *target.Target
+	session *attacher.Session
+	stopper *stopper.Stopper
+	wrong   atomic.Int64 // moves that no thread can make
+}
+
+func newScene(t *testing.T, spec target.Spec, o attacher.Options) *scene {
+	t.Helper()
+	p, err := target.Start(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	s := &scene{t: t, target: p}
+	o.Trace = &attacher.Trace{Mistaken: func(err error) {
+		s.wrong.Add(1)
+		t.Error(err)
+	}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if s.session, err = attacher.Attach(ctx, p.PID(), &o); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.session.Close() })
+	if s.stopper, err = stopper.New(s.session, nil); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// arrest arrests, which must succeed.
+func (s *scene) arrest(r stopper.Request) *stopper.Held {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	s.t.Cleanup(cancel)
+	h, err := s.stopper.Arrest(ctx, r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return h
+}
+
+func (s *scene) resume(h *stopper.Held) {
+	s.t.Helper()
+	if err := h.Resume(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// end detaches, and looks at what is left.
+func (s *scene) end() attacher.Report {
+	s.t.Helper()
+	if err := s.session.Close(); err != nil {
+		s.t.Fatalf("detach: %v", err)
+	}
+	s.free()
+	return s.session.Report()
+}
+
+func (s *scene) account() target.Account {
+	s.t.Helper()
+	a, err := s.target.Account(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return a
+}
+
+// undisturbed checks the target's own account.
+func (s *scene) undisturbed() {
+	s.t.Helper()
+	if a := s.account(); a.EINTR != 0 || a.Early != 0 {
+		s.t.Errorf("the target saw %d EINTR and %d early returns: %+v", a.EINTR, a.Early, a.Kinds)
+	}
+}
+
+func (s *scene) kinds() map[string][]int {
+	s.t.Helper()
+	kinds, err := s.target.List(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return kinds
+}
+
+// states is what /proc says of the threads of the target.
+func (s *scene) states() map[int]procfs.Status {
+	s.t.Helper()
+	p, err := procfs.FS{}.Open(s.target.PID())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer p.Close()
+	tids, err := p.AppendTIDs(nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	all := make(map[int]procfs.Status)
+	for _, tid := range tids {
+		st, err := p.Status(tid)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		all[tid] = st
+	}
+	return all
+}
+
+// inStop is how many threads there are, and how many of them are in a
+// ptrace-stop.
+func (s *scene) inStop() (all, stopped int) {
+	s.t.Helper()
+	for _, st := range s.states() {
+		all++
+		if st.State == 't' {
+			stopped++
+		}
+	}
+	return all, stopped
+}
+
+// free checks that nobody is traced or stopped.
+func (s *scene) free() {
+	s.t.Helper()
+	for tid, st := range s.states() {
+		if st.TracerPid != 0 || st.State == 't' || st.State == 'T' {
+			s.t.Errorf("thread %d is in state %c, traced by %d", tid, st.State, st.TracerPid)
+		}
+	}
+}
+
+func (s *scene) kill(sig syscall.Signal) {
+	s.t.Helper()
+	if err := syscall.Kill(s.target.PID(), sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// eventually waits for a condition that must come to hold.
+func (s *scene) eventually(what string, ok func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// runs waits until nobody is in a stop.
+func (s *scene) runs() {
+	s.t.Helper()
+	s.eventually("all run", func() bool {
+		for _, st := range s.states() {
+			if st.State == 't' || st.State == 'T' {
+				return false
+			}
+		}
+		return true
+	})
+}
