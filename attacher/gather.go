@@ -123,9 +123,6 @@ func (s *Session) isRevived() bool {
 	return err == nil && st.State != 'Z' && st.State != 'X'
 }
 
-// Follow says how the session hears of births.
-func (s *Session) Follow() Follow { return s.options.Follow }
-
 // IsClosed says whether Close has been called.
 func (s *Session) IsClosed() bool { return s.closed.Load() }
 

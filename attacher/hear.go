@@ -31,8 +31,8 @@ func (s *Session) listen(keep context.Context) {
 	}
 }
 
-// follow is how births are followed in fact.
-func (s *Session) follow() Follow {
+// Follow is how births are followed in fact, see [FollowEvent].
+func (s *Session) Follow() Follow {
 	if s.options.Follow == FollowEvent && s.births == nil {
 		return FollowScan
 	}

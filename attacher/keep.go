@@ -84,7 +84,7 @@ func sooner(a, b time.Time) time.Time {
 // due is when to look for births again, the zero time for never.
 func (sc *scanner) due() time.Time {
 	d := scanEvery
-	switch follow := sc.s.follow(); {
+	switch follow := sc.s.Follow(); {
 	case follow == FollowNone:
 		return time.Time{}
 	case follow != FollowScan && sc.s.ledger.isConverged():
@@ -163,7 +163,7 @@ func (sc *scanner) nothingNew(now time.Time, none bool) bool {
 		return false
 	}
 	age := now.Sub(sc.when)
-	return none && age < listEvery || sc.s.follow() == FollowEvent && age < eventEvery
+	return none && age < listEvery || sc.s.Follow() == FollowEvent && age < eventEvery
 }
 
 // rehouse gives threads that a full tracer has put down to others. What they

@@ -207,7 +207,7 @@ func (s *Session) Report() Report {
 		PID:     s.pid,
 		Comm:    s.comm,
 		Leader:  LeaderAlive,
-		Follow:  s.follow(),
+		Follow:  s.Follow(),
 		Threads: s.set.Totals(),
 		Repair: RepairReport{
 			Repaired: int(s.stats.repaired.Load()),
