@@ -17,7 +17,7 @@ const (
 	// creator at full rate there is always somebody who has just got old enough.
 	hearEvery = time.Millisecond
 	// napMost is how long a nap lasts at the most, which a detach waits for.
-	napMost = 2 * time.Millisecond
+	napMost = 10 * time.Millisecond
 )
 
 // listen opens the log, if births are to be heard of, and has somebody hear
@@ -58,6 +58,8 @@ func (s *Session) hear(ctx context.Context) {
 			s.seatNewborns(ctx, &u, h.Ripe)
 		}
 		if !h.Next.IsZero() {
+			// In one go where that can be: Go's monitor takes the P of who naps,
+			// and is busy for a millisecond each time.
 			s.kernel.Nap(min(max(h.Next.Sub(s.now()), hearEvery), napMost))
 		} else if err := b.Wait(); errors.Is(err, os.ErrClosed) {
 			return

@@ -18,7 +18,7 @@ import (
 // watched by a reader who takes everything or nothing. What was told and what
 // was lost adds up in each run.
 func BenchmarkWatch(b *testing.B) {
-	for _, follow := range []string{"scan", "clone"} {
+	for _, follow := range []string{"event", "scan", "clone"} {
 		b.Run("follow="+follow, func(b *testing.B) { benchmarkWatch(b, follow) })
 	}
 }

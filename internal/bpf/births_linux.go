@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type Births struct {
 	pid    int
 	more   chan struct{} // has room for one: something came
 	closed chan struct{}
+	age    atomic.Int64 // that Hear was last asked for, in ns
 
 	mu    sync.Mutex
 	queue []entry // not taken out yet, in their order
@@ -88,18 +90,22 @@ func (b *Births) Close() error {
 	return b.log.close()
 }
 
-// put queues what the log tells of.
-func (b *Births) put(e entry) {
+// put queues what the log tells of. Nobody is woken for one that is dead.
+func (b *Births) put(e entry, dead bool) {
 	b.mu.Lock()
-	if e.TID == 0 {
+	defer b.mu.Unlock()
+	switch {
+	case dead:
+		b.short++
+		return
+	case e.TID == 0:
 		b.execs++
-	} else {
+	default:
 		if len(b.queue) >= logSize {
 			b.makeRoom()
 		}
 		b.queue = append(b.queue, e)
 	}
-	b.mu.Unlock()
 	b.ring()
 }
 
@@ -148,9 +154,10 @@ func (b *Births) Wait() error {
 }
 
 // Hear takes those out of the log who were born age ago or earlier, and says so
-// in h, whose slice it uses again. An entry may need 2 ms to come here, if there
-// was another shortly before. After Close nothing is heard.
+// in h, whose slice it uses again. A birth needs up to half of age to come here,
+// and 5 ms at the most. After Close nothing is heard.
 func (b *Births) Hear(age time.Duration, h *Heard) {
+	b.age.Store(int64(age))
 	*h = Heard{Ripe: h.Ripe[:0]}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -64,10 +64,10 @@ const (
 	logSize    = 65536 // entries
 	mostTarget = 65536 // places for processes
 
-	// moveEvery is how long the log is left alone after a look that found
-	// something. Until the next one its entries wait, which is less than most
-	// wait for anyway before somebody is interested: see Hear.
-	moveEvery = 2 * time.Millisecond
+	// longestRest is how long the log is left alone at the most after a birth:
+	// most who end young have ended by then, and cost nobody a wake-up. It is
+	// half of what readers wait for anyway, or less: see Hear.
+	longestRest = 5 * time.Millisecond
 )
 
 // openLog loads the programs; nobody is followed yet.
@@ -180,14 +180,32 @@ func (l *birthLog) run() {
 	defer runtime.UnlockOSThread()
 	defer sys.RaisePriority(sys.Gettid())()
 	for !l.ended.Load() {
-		if l.move() || !l.doze() {
-			sys.Nap(moveEvery)
-			continue
+		if l.doze() {
+			_ = l.bell.ReadInto(&l.rung) // if it fails, look without being woken
 		}
-		if err := l.bell.ReadInto(&l.rung); err != nil && !errors.Is(err, ringbuf.ErrClosed) {
-			sys.Nap(moveEvery) // and look without being woken
+		if l.ended.Load() {
+			return
+		}
+		if d := l.rest(); d > 0 {
+			// Not a nap in a system call: Go's monitor would take the P away,
+			// and be busy for a millisecond each time.
+			time.Sleep(d)
+		}
+		l.move()
+	}
+}
+
+// rest is how long the log may be left alone now.
+func (l *birthLog) rest() time.Duration {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	d := longestRest
+	for _, bs := range l.readers {
+		for _, b := range bs {
+			d = min(d, time.Duration(b.age.Load())/2)
 		}
 	}
+	return d
 }
 
 // doze asks to be woken, unless there is something to read already. It looks
@@ -202,14 +220,11 @@ func (l *birthLog) doze() bool {
 	return false
 }
 
-// move hands out what is in the log. It says whether there was anything.
-func (l *birthLog) move() bool {
+// move hands out what is in the log, but those who have ended already.
+func (l *birthLog) move() {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	head := l.head.Load()
-	if l.tail == head {
-		return false
-	}
 	now, clock := time.Now(), monotonic()-l.clock
 	lost := 0
 	if behind := head - l.tail; behind > logSize {
@@ -224,12 +239,13 @@ func (l *birthLog) move() bool {
 		}
 		at := now.Add(time.Duration(e[wordBorn].Load()) - clock)
 		tid, pid := who(e)
+		dead := e[wordDead].Load() != 0
 		if seq > l.tail+1 || e[wordSeq].Load() != seq { // overwritten since
 			lost++
 			continue
 		}
 		for _, b := range l.readers[pid] {
-			b.put(entry{Birth{TID: tid, At: at}, seq})
+			b.put(entry{Birth{TID: tid, At: at}, seq}, dead)
 		}
 	}
 	if lost > 0 {
@@ -240,7 +256,6 @@ func (l *birthLog) move() bool {
 			}
 		}
 	}
-	return true
 }
 
 func (l *birthLog) entry(i uint64) []atomic.Uint64 {
