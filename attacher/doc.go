@@ -81,7 +81,8 @@
 // __WNOTHREAD (a reaper in a container's init does): such a wait takes
 // tracees' stops. Its SIGCHLD gets SA_NOCLDSTOP (see
 // [Options.KeepChildStops]), the handler of signal 60 loses SA_RESTART. No
-// process is started.
+// process is started. With FollowEvent three BPF programs are loaded, one set for
+// all sessions, and two threads have the best nice value that is allowed.
 //
 // A target that is a child of the program itself is a special case. Its exit
 // status stays its parent's. But a wait for it that is blocked while the

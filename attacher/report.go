@@ -66,7 +66,8 @@ type RepairReport struct {
 type EventReport struct {
 	Signals, Births, Exits, Execs, GroupStops int
 	// Overflows are births that came so fast that the kernel's log of them was
-	// overwritten; the threads were looked for in the list.
+	// overwritten; the threads were looked for in the list. With several sessions
+	// in a program, whose they were nobody knows, and each counts all.
 	Overflows int
 }
 

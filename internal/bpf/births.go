@@ -18,7 +18,8 @@ type Heard struct {
 	Next time.Time
 	// Short is how many have ended before they were ripe.
 	Short int
-	// Lost is how many births were overwritten before anybody looked.
+	// Lost is how many births were overwritten before anybody looked. When
+	// several processes are followed some may have been another's: nobody knows.
 	Lost int
 	// Execs is how often the process has run a new program.
 	Execs int

@@ -82,12 +82,15 @@ func (b *Births) Close() error {
 	}
 	close(b.closed)
 	logs.Lock()
-	defer logs.Unlock()
-	if !b.log.remove(b) {
+	unused := b.log.remove(b)
+	if unused {
+		logs.open = slices.DeleteFunc(logs.open, func(l *birthLog) bool { return l == b.log })
+	}
+	logs.Unlock()
+	if !unused {
 		return nil
 	}
-	logs.open = slices.DeleteFunc(logs.open, func(l *birthLog) bool { return l == b.log })
-	return b.log.close()
+	return b.log.close() // nobody else can come upon it, or has to wait for its reader
 }
 
 // put queues what the log tells of. Nobody is woken for one that is dead.
