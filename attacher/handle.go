@@ -250,21 +250,22 @@ func (t *tracer) knows(tid int) bool {
 	return ok && th.Phase.Seized()
 }
 
-// bury ends the record of a tracee whose exit has been reaped.
+// bury ends the record of a tracee whose exit has been reaped, and tells of it
+// before the session ends. The record goes first: a witness may go by the counts.
 func (t *tracer) bury(s Stop) {
-	// Not before the counts are right: who hears of it may go by them.
-	defer t.lost(s.TID)
-	if _, ok := t.shard.Get(s.TID); !ok {
-		return // its number is another's already, who was claimed
+	t.s.burying.Add(1)
+	if _, ok := t.shard.Get(s.TID); ok { // or its number is another's already, who was claimed
+		t.end(s)
 	}
-	t.end(s)
+	t.lost(s.TID)
+	t.s.burying.Add(-1)
 	if t.shard.Live() == 0 {
 		t.s.summon()
 	}
 }
 
-// end moves a tracee's phase to its end and tells of it, both before anybody ends
-// the subscriptions: the keeper does so when it sees that this was the last one.
+// end moves a tracee's phase to its end and tells the subscribers, at once for who
+// subscribes meanwhile.
 func (t *tracer) end(s Stop) {
 	hub := &t.s.events
 	hub.mu.RLock()
@@ -347,8 +348,10 @@ func (t *tracer) forgetAll() {
 			gone = append(gone, th.TID)
 		}
 	}
+	t.s.burying.Add(1)
 	t.shard.Apply(gone, threadset.Ended)
 	t.lost(gone...)
+	t.s.burying.Add(-1)
 	clear(t.notes)
 	clear(t.stops)
 	if len(gone) > 0 {

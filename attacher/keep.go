@@ -37,7 +37,8 @@ func (s *Session) keep(ctx context.Context, sc *scanner) {
 	due := sc.due()
 	for {
 		wake := due
-		if s.set.Counts().Live() == 0 {
+		// Who is still burying somebody summons once more when that is done.
+		if s.set.Counts().Live() == 0 && s.burying.Load() == 0 {
 			if s.targetEnded() {
 				close(s.ended)
 				s.events.end()

@@ -48,6 +48,7 @@ type Session struct {
 	probe     chan struct{} // the keeper has something to look into
 	strays    []int         // threads that a full tracer has put down; guarded by mu
 	ended     chan struct{} // closed when it has
+	burying   atomic.Int32  // tracers that have not told yet of whom they have ended
 	cancel    context.CancelFunc
 	keeping   sync.WaitGroup
 	seating   chan struct{}  // somebody is about to be seized
@@ -264,7 +265,8 @@ func (s *Session) sampleFree() bool {
 // PID is the process's.
 func (s *Session) PID() int { return s.pid }
 
-// Ended is closed when the target has ended.
+// Ended is closed when the target has ended, and the [Witness] has been told that
+// all of its threads are lost.
 func (s *Session) Ended() <-chan struct{} { return s.ended }
 
 func (s *Session) isEnded() bool {
