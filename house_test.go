@@ -19,6 +19,7 @@ var floors = [][]string{
 	{"massattach/bench/raw"},
 	{"massattach/internal/report"},
 	{"massattach/stopper"},
+	{"massattach/stopper/notify"},
 	{"massattach/attacher"},
 	{"massattach/internal/bpf"},
 	{"massattach/procfs", "massattach/threadset"},

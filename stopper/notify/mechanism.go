@@ -1,0 +1,65 @@
+// Package notify has the mechanisms of an arrest in notify-resume style: no thread
+// runs another instruction in user mode, and what goes on in the kernel is left
+// alone. A thread that is blocked there sleeps on, and stops at the moment at which
+// it would return.
+//
+// A [Mechanism] knows nothing of ptrace-stops. It has threads report: by a signal of
+// its own, which their tracers see as a signal-delivery-stop, tell from the target's
+// own by its cookie, hold, and do not deliver (package attacher).
+package notify
+
+import "errors"
+
+// Guarantee is what a mechanism promises.
+type Guarantee string
+
+const (
+	// Strict: once confirmed, no thread runs an instruction in user mode.
+	Strict Guarantee = "strict"
+	// BestEffort: one that wakes up may run some before it is stopped.
+	BestEffort Guarantee = "best-effort"
+)
+
+// ErrNotSupported says that a mechanism does not work here; what it is wrapped in
+// says why.
+var ErrNotSupported = errors.New("not supported here")
+
+// Mechanism arms threads of one process. Its methods may be called from any
+// goroutine, but one at a time. Threads are named as in the caller's PID namespace;
+// one that has ended is no error.
+type Mechanism interface {
+	// Name is that in reports: "task_work", "ptrace".
+	Name() string
+	Guarantee() Guarantee
+	// Add makes threads known that may be armed later.
+	Add(tids []int) error
+	// Remove takes out those that are the session's no more.
+	Remove(tids []int)
+	// Arm has each of the threads report before it runs another instruction in
+	// user mode. One that is armed already is armed again: whether it has reported
+	// is forgotten.
+	Arm(tids []int) error
+	// Look says how far the armed threads are. The arrest is confirmed when nobody
+	// is pending and nobody mute any more. During the hold it is called again and
+	// again: with a best-effort mechanism that is what keeps threads from running.
+	Look() (Look, error)
+	// Disarm ends it. The answer are those of the threads that have reported since
+	// they were armed: their stops have been collected, or are still to come.
+	Disarm(tids []int) (reported []int, err error)
+	// Merged says whether a signal of the target's own, of the same number, came to
+	// tid while the mechanism's was pending there, and was merged into it: then that
+	// one is to be delivered, with the siginfo of the target's own.
+	Merged(tid int) (siginfo []byte, merged bool)
+	// Close frees what it has. Nothing stays armed.
+	Close() error
+}
+
+// Look is how far the armed threads are. The lists are valid until the next call.
+type Look struct {
+	// Pending may run instructions in user mode: they are on a CPU, and have not
+	// reported yet.
+	Pending []int
+	// Mute could not be sent a signal: they are to be interrupted (PTRACE_INTERRUPT).
+	// Each is listed once an arming.
+	Mute []int
+}
