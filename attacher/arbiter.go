@@ -6,7 +6,8 @@ import "errors"
 type Verdict uint8
 
 const (
-	// Pass: the tracee goes on; a signal of the target's own is delivered.
+	// Pass: the tracee goes on; a signal of the target's own is delivered, one of
+	// ours is not.
 	Pass Verdict = iota
 	// Hold: the tracee stays stopped until [Owner.Resume]. A
 	// signal-delivery-stop is not held: its signal is delivered, and the
@@ -15,6 +16,10 @@ const (
 	// Drop: the signal is not delivered. Only for one that the arbiter sent
 	// itself.
 	Drop
+	// Deliver: a signal of ours stands for one of the target's own that was merged
+	// into it, whose siginfo it has been given. It is what comes next: the arbiter
+	// is asked once more, about a StopSignal.
+	Deliver
 )
 
 // Arbiter decides what becomes of the stops of tracees. Package stopper is
@@ -38,6 +43,13 @@ type Witness interface {
 	// Lost: tid is no tracee of this owner any more. It has ended, was let go, or
 	// has another number since an exec that nobody could be asked about.
 	Lost(o *Owner, tid int)
+}
+
+// Closer is an [Arbiter] that is told of the detach.
+type Closer interface {
+	// Closing is called by Close before it does anything; the session is as it was
+	// until it returns. Nothing may be asked of the session later.
+	Closing()
 }
 
 // SetArbiter hands the decision on stops to a, from the next stop on. A

@@ -25,6 +25,8 @@ func (t *tracer) handle(s Stop) {
 		t.ended(s)
 	case StopSignal:
 		t.signal(s)
+	case StopNotify:
+		t.notify(s)
 	case StopGroup:
 		t.groupStop(s)
 	case StopTrap:
@@ -285,7 +287,7 @@ func (t *tracer) resume(s Stop, sig syscall.Signal) {
 	// of another by now, whose exec does. But should the same stop still be
 	// there, no request will ever be heard before it is reaped.
 	ws, err := t.k.Look(s.TID, false)
-	if err != nil || ws.TID == 0 || decode(ws).Kind != s.Kind {
+	if err != nil || ws.TID == 0 || t.decode(ws).Kind != s.Kind {
 		return
 	}
 	if _, err := t.k.ReapStop(s.TID); err == nil {

@@ -175,6 +175,11 @@ func (s *Session) Close() error {
 }
 
 func (s *Session) close() error {
+	if a := s.arbiter.Load(); a != nil {
+		if c, ok := (*a).(Closer); ok {
+			c.Closing()
+		}
+	}
 	s.closed.Store(true)
 	s.cancel()
 	var err error

@@ -16,6 +16,9 @@ const (
 	StopUnknown Kind = iota
 	// StopSignal is a signal-delivery-stop.
 	StopSignal
+	// StopNotify is a signal-delivery-stop, too, of a signal that a BPF program of
+	// ours has sent ([sys.Cookie]): it is never delivered.
+	StopNotify
 	// StopGroup is a group-stop: the process is being stopped by Signal.
 	StopGroup
 	// StopTrap is a PTRACE_EVENT_STOP that is no group-stop: an INTERRUPT of
@@ -30,7 +33,7 @@ const (
 	Killed
 )
 
-var kindNames = [...]string{"unknown", "signal-delivery-stop", "group-stop", "event-stop",
+var kindNames = [...]string{"unknown", "signal-delivery-stop", "notify-stop", "group-stop", "event-stop",
 	"clone", "exec", "exit-stop", "exited", "killed"}
 
 func (k Kind) String() string {
@@ -47,8 +50,8 @@ func (k Kind) Ended() bool { return k == Exited || k == Killed }
 type Stop struct {
 	TID  int
 	Kind Kind
-	// Signal is the one to be delivered (StopSignal), that stopped the
-	// process (StopGroup), or that killed it (Killed).
+	// Signal is the one to be delivered (StopSignal), or not to be (StopNotify),
+	// that stopped the process (StopGroup), or that killed it (Killed).
 	Signal syscall.Signal
 	// Code is the exit code (Exited).
 	Code int
@@ -66,13 +69,14 @@ type Stop struct {
 // thread something.
 func (s Stop) Owner() int { return s.owner.k.ID() }
 
-// Siginfo reads the siginfo of a stop that has one (a signal-delivery-stop).
-// It works only in [Arbiter.Decide], on the owner's thread.
-func (s Stop) Siginfo(si *Siginfo) error { return s.owner.k.Siginfo(s.TID, si) }
+// Siginfo reads the siginfo of a stop that has one (a signal-delivery-stop), and
+// SetSiginfo writes it. They work only in [Arbiter.Decide], on the owner's thread.
+func (s Stop) Siginfo(si *Siginfo) error    { return s.owner.k.Siginfo(s.TID, si) }
+func (s Stop) SetSiginfo(si *Siginfo) error { return s.owner.k.SetSiginfo(s.TID, si) }
 
 func (s Stop) String() string {
 	switch s.Kind {
-	case StopSignal, StopGroup, Killed:
+	case StopSignal, StopNotify, StopGroup, Killed:
 		return fmt.Sprintf("thread %d: %s, signal %d", s.TID, s.Kind, int(s.Signal))
 	case Exited:
 		return fmt.Sprintf("thread %d: exited, code %d", s.TID, s.Code)

@@ -203,6 +203,9 @@ func (t *tracer) look() (WaitStatus, error) {
 func (t *tracer) decode(ws WaitStatus) Stop {
 	s := decode(ws)
 	s.owner = t
+	if t.notified(s) {
+		s.Kind = StopNotify
+	}
 	return s
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"massattach/attacher"
+	"massattach/stopper/notify"
 )
 
 // arbiter is the stopper as the session knows it: an [attacher.Witness].
@@ -15,24 +16,48 @@ var _ attacher.Witness = (*arbiter)(nil)
 func (a *arbiter) Decide(tid int, s attacher.Stop) attacher.Verdict {
 	st := (*Stopper)(a)
 	v, w := st.view.Load(), st.ward(s.Owner())
-	if s.Kind == attacher.StopExec {
+	switch s.Kind {
+	case attacher.StopExec:
 		execed(v, w, s)
+	case attacher.StopNotify:
+		w.paid(tid)
+		if merged(v.mechanism, s) {
+			return attacher.Deliver
+		}
 	}
 	if s.Born {
 		for _, h := range v.open {
 			h.bornMeanwhile(1)
-			w.enter(tid, h, time.Now())
+			w.enter(tid, h, time.Now(), 0)
 		}
 	}
 	for _, u := range v.hunts {
 		if h := u.catch(s); h != nil {
-			w.enter(tid, h, time.Now())
+			w.enter(tid, h, time.Now(), 0)
 		}
 	}
-	if w.wanted(tid) {
-		return attacher.Hold
+	switch wanted, at := w.wanted(tid); {
+	case !wanted:
+		return attacher.Pass
+	case s.Kind == attacher.StopClone && !at:
+		return attacher.Pass // it goes on in the kernel, and stops at its end
 	}
-	return attacher.Pass
+	return attacher.Hold
+}
+
+// merged says whether a signal of ours stands for one of the target's own, which it
+// is made into.
+func merged(m notify.Mechanism, s attacher.Stop) bool {
+	if m == nil {
+		return false
+	}
+	b, ok := m.Merged(s.TID)
+	if !ok {
+		return false
+	}
+	var si attacher.Siginfo
+	copy(si[:], b)
+	return s.SetSiginfo(&si) == nil
 }
 
 // execed gives the one thread that is left the leader's number. The leader's
@@ -54,7 +79,15 @@ func (a *arbiter) Seized(o *attacher.Owner, tids []int) {
 	st := (*Stopper)(a)
 	for _, h := range st.view.Load().open {
 		h.bornMeanwhile(len(tids))
-		st.ward(o.ID()).arrest(o, tids, h)
+		switch {
+		case h.style == Interrupt:
+			st.ward(o.ID()).arrest(o, tids, h)
+		case h.isOver():
+			// It was born by a call that was under way in the kernel, and may have
+			// run.
+			h.belated.Add(int32(st.ward(o.ID()).arrest(o, tids, h)))
+		}
+		// Else the arrest finds them, and has them armed.
 	}
 }
 
@@ -65,5 +98,9 @@ func (a *arbiter) Held(o *attacher.Owner, s attacher.Stop) {
 
 // Lost tells them that there is nobody to hold.
 func (a *arbiter) Lost(o *attacher.Owner, tid int) {
-	(*Stopper)(a).ward(o.ID()).lose(tid)
+	st := (*Stopper)(a)
+	st.ward(o.ID()).lose(tid)
+	if st.view.Load().mechanism != nil {
+		st.arms.lost(tid)
+	}
 }

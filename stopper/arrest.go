@@ -13,6 +13,7 @@ import (
 // Request says which threads are to stop, and what is to be done when some don't.
 // The zero value is all threads, and all or nothing.
 type Request struct {
+	Style Style
 	// Selection picks the threads, by one scan; those that are born later are not
 	// among them. The zero value is all, also those that are born meanwhile.
 	Selection procfs.Selection
@@ -59,6 +60,7 @@ func (st *Stopper) Arrest(ctx context.Context, r Request) (*Held, error) {
 		return nil, st.failed(err)
 	}
 	h := newHeld(st)
+	h.style = r.Style
 	within, cancel := ctx, context.CancelFunc(func() {})
 	if r.Within > 0 {
 		within, cancel = context.WithTimeout(ctx, r.Within)
@@ -81,6 +83,9 @@ func (st *Stopper) Arrest(ctx context.Context, r Request) (*Held, error) {
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.Resume())
+	}
+	if h.style == Notify {
+		h.guard()
 	}
 	if ctx.Err() == nil {
 		h.until(ctx)
@@ -112,11 +117,7 @@ func (h *Held) arrest(ctx context.Context, r Request) error {
 		h.picked(tids, time.Since(begin))
 		sel = procfs.Selection{TIDs: tids}
 	}
-	h.start()
-	err := s.Do(ctx, sel, func(o *attacher.Owner) error {
-		h.st.ward(o.ID()).arrest(o, o.TIDs(), h)
-		return nil
-	})
+	err := h.ask(ctx, sel)
 	if err == nil {
 		err = h.await(ctx)
 	}
@@ -169,8 +170,25 @@ func (h *Held) areKnown(ctx context.Context) (bool, error) {
 	if len(left) == 0 {
 		return h.settled(), nil
 	}
-	return false, s.Do(ctx, procfs.Selection{TIDs: left}, func(o *attacher.Owner) error {
-		h.st.ward(o.ID()).arrest(o, o.TIDs(), h)
+	return false, h.ask(ctx, procfs.Selection{TIDs: left})
+}
+
+// ask has the selected threads stop, or armed, that have not been asked yet. In
+// notify style it is too late to arm who has come to the hold: it may be anywhere.
+func (h *Held) ask(ctx context.Context, sel procfs.Selection) error {
+	if h.st.arms.ending.Load() {
+		return attacher.ErrClosed
+	}
+	over := h.isOver()
+	if h.style == Notify && !over {
+		return h.arm(ctx, sel)
+	}
+	h.starts()
+	return h.st.session.Do(ctx, sel, func(o *attacher.Owner) error {
+		n := h.st.ward(o.ID()).arrest(o, o.TIDs(), h)
+		if over {
+			h.belated.Add(int32(n))
+		}
 		return nil
 	})
 }
@@ -187,6 +205,9 @@ const (
 
 // await returns when all that are wanted have stopped.
 func (h *Held) await(ctx context.Context) error {
+	if h.style == Notify && !h.isOver() {
+		return h.confirm(ctx)
+	}
 	look := time.NewTimer(leaderFirst)
 	defer look.Stop()
 	for !h.settled() {

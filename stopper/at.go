@@ -103,6 +103,7 @@ func (u *hunt) catch(s attacher.Stop) *Held {
 	}
 	h := newHeld(u.st)
 	h.hunt, h.event = u, e
+	h.starts()
 	return h
 }
 

@@ -14,6 +14,7 @@ import (
 	"massattach/attacher/attachertest"
 	"massattach/procfs"
 	"massattach/stopper"
+	"massattach/stopper/notify"
 )
 
 // fake is a simulated process that is attached to, and its stopper.
@@ -61,7 +62,9 @@ func attachFake(t *testing.T, m *attachertest.Machine, o attacher.Options) *fake
 	var err error
 	f.session, err = attacher.Attach(context.Background(), 100, &o)
 	must(t, err)
-	f.Stopper, err = stopper.New(f.session, nil)
+	f.Stopper, err = stopper.New(f.session, &stopper.Options{
+		OpenNotify: func(pid int, _ string) (notify.Mechanism, error) { return m.Notify(pid), nil },
+	})
 	must(t, err)
 	return f
 }

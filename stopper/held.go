@@ -16,11 +16,15 @@ import (
 // goroutine, but not from a function that runs on a tracer's thread.
 type Held struct {
 	st      *Stopper
+	style   Style
 	hunt    *hunt          // that has caught it, nil for an arrest
 	parked  []int          // threads that were left alone
 	event   attacher.Event // by which
 	changed chan struct{}  // has room for one: all that are wanted may have stopped
 
+	belated   atomic.Int32 // threads that were born while all were held in notify style
+	watching  sync.WaitGroup
+	unwatch   context.CancelFunc // nil: nobody watches
 	releasing atomic.Bool
 	released  chan struct{} // closed when it has let go
 	err       error         // of that
@@ -30,7 +34,9 @@ type Held struct {
 	missing  []Missing
 	complete bool
 	members  int // threads that it holds, or is about to
-	stopped  int // of these: that it holds
+	stopped  int // of these: that have stopped
+	inKernel int // of these: that are in the kernel, in notify style
+	silenced int // that were interrupted, because they could not be sent a signal
 	final    *Report
 	forget   func() bool // the context that ends the hold
 	begin    time.Time
@@ -42,7 +48,7 @@ type Held struct {
 }
 
 func newHeld(st *Stopper) *Held {
-	return &Held{st: st, changed: make(chan struct{}, 1), released: make(chan struct{}), begin: time.Now()}
+	return &Held{st: st, changed: make(chan struct{}, 1), released: make(chan struct{})}
 }
 
 // ErrReleased says that the holder has let go.
@@ -63,10 +69,13 @@ func (h *Held) picked(tids []int, took time.Duration) {
 	}
 }
 
-func (h *Held) start() {
+// starts notes when the first thread is asked.
+func (h *Held) starts() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.begin = time.Now()
+	if h.begin.IsZero() {
+		h.begin = time.Now()
+	}
 }
 
 // done ends the arrest.
@@ -77,38 +86,82 @@ func (h *Held) done(complete bool) {
 	h.ended = time.Now()
 }
 
-// joined notes a thread that is wanted, and may have stopped for somebody else.
-func (h *Held) joined(stopped bool) {
+// isOver says whether the arrest has ended.
+func (h *Held) isOver() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.ended.IsZero()
+}
+
+// joined notes a thread that is wanted, and may be settled for somebody else.
+func (h *Held) joined(t *thread) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.members++
-	if stopped {
-		h.stopped++
+	h.count(t, 1)
+	if t.settled(h) {
 		h.took = append(h.took, 0)
 	}
 }
 
-// stoppedOne notes that one has stopped.
-func (h *Held) stoppedOne(now time.Time, took time.Duration) {
+// count adds n for a thread to what it is.
+func (h *Held) count(t *thread, n int) {
+	switch {
+	case t.stopped:
+		h.stopped += n
+	case t.settled(h):
+		h.inKernel += n
+	}
+}
+
+// stoppedOne notes that one stops now.
+func (h *Held) stoppedOne(t *thread, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if t.settled(h) {
+		h.inKernel--
+	} else {
+		h.took = append(h.took, now.Sub(t.asked))
+		h.last = now
+	}
 	h.stopped++
-	h.took = append(h.took, took)
-	h.last = now
 	h.tell()
 	if h.hunt != nil {
 		h.hunt.caught(h)
 	}
 }
 
+// sleeps notes that one is in the kernel.
+func (h *Held) sleeps(now time.Time, took time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.style != Notify {
+		return
+	}
+	h.inKernel++
+	h.took = append(h.took, took)
+	h.last = now
+	h.tell()
+}
+
+// silent notes that one could not be sent a signal, and is to be interrupted.
+func (h *Held) silent(t *thread) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.style == Notify {
+		h.silenced++
+	}
+	if t.settled(h) {
+		h.inKernel--
+	}
+}
+
 // lost notes that one has ended, or was let go.
-func (h *Held) lost(stopped bool) {
+func (h *Held) lost(t *thread) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.members--
-	if stopped {
-		h.stopped--
-	}
+	h.count(t, -1)
 	h.tell()
 }
 
@@ -122,6 +175,7 @@ func (h *Held) renamed(old, tid int) {
 	}
 }
 
+// bornMeanwhile notes threads that were seized since the arrest began.
 func (h *Held) bornMeanwhile(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -129,7 +183,7 @@ func (h *Held) bornMeanwhile(n int) {
 }
 
 func (h *Held) tell() {
-	if h.members != h.stopped {
+	if h.members != h.stopped+h.inKernel {
 		return
 	}
 	select {
@@ -138,18 +192,19 @@ func (h *Held) tell() {
 	}
 }
 
-// settled says whether all that are wanted have stopped.
+// settled says whether all that are wanted have stopped, or are in the kernel in
+// notify style.
 func (h *Held) settled() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.members == h.stopped
+	return h.members == h.stopped+h.inKernel
 }
 
-// still is how many have stopped.
+// still is how many have.
 func (h *Held) still() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.stopped
+	return h.stopped + h.inKernel
 }
 
 // until has the hold end with ctx.
@@ -170,6 +225,10 @@ func (h *Held) Resume() error {
 		return h.err
 	}
 	defer close(h.released)
+	if h.unwatch != nil {
+		h.unwatch()
+		h.watching.Wait()
+	}
 	r := h.Report()
 	h.mu.Lock()
 	if h.forget != nil {
@@ -188,10 +247,12 @@ func (h *Held) Resume() error {
 }
 
 // release has the owners let go for those who are to go; see [ward.release].
-func (st *Stopper) release(goes func(*Held) bool, running bool) error {
+func (st *Stopper) release(goes func(*Held) bool, unsettled bool) error {
+	reported, failed := st.disarm(goes, unsettled)
 	err := st.session.Do(context.Background(), procfs.Selection{}, func(o *attacher.Owner) error {
-		resume, unexpect := st.ward(o.ID()).release(goes, running)
+		resume, unexpect := st.ward(o.ID()).release(goes, unsettled, reported)
 		o.Unexpect(unexpect)
+		o.Disarmed(unexpect)
 		var errs []error
 		for _, tid := range resume {
 			if err := o.Resume(tid); err != nil && !gone(err) {
@@ -201,16 +262,36 @@ func (st *Stopper) release(goes func(*Held) bool, running bool) error {
 		return errors.Join(errs...)
 	})
 	if errors.Is(err, attacher.ErrClosed) {
-		return nil // they have been let go
+		err = nil // they have been let go
 	}
-	return err
+	return errors.Join(failed, err)
 }
 
-// TIDs are the threads that are held now, in ascending order.
+// TIDs are the threads that are stopped now, in ascending order.
 func (h *Held) TIDs() []int {
 	var tids []int
 	for _, w := range h.st.view.Load().wards {
 		tids = w.heldBy(h, tids)
+	}
+	slices.Sort(tids)
+	return tids
+}
+
+// InKernel are the threads that are held in notify style and have not stopped, in
+// ascending order: they are in the kernel, and stop when they would leave it.
+func (h *Held) InKernel() []int {
+	stopped := h.TIDs()
+	return slices.DeleteFunc(h.settledTIDs(), func(tid int) bool {
+		_, ok := slices.BinarySearch(stopped, tid)
+		return ok
+	})
+}
+
+// settledTIDs are both, in ascending order.
+func (h *Held) settledTIDs() []int {
+	var tids []int
+	for _, w := range h.st.view.Load().wards {
+		tids = w.settledFor(h, tids)
 	}
 	slices.Sort(tids)
 	return tids

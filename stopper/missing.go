@@ -116,7 +116,7 @@ func (h *Held) late(ctx context.Context) *PartialError {
 	missing = slices.DeleteFunc(missing, func(m Missing) bool { return m.State == 'Z' || m.State == 'X' })
 	// It resumes nobody, and so nothing can go wrong.
 	_ = h.st.release(func(o *Held) bool { return o == h }, true)
-	held := h.TIDs() // some have come to their stop since
+	held := h.settledTIDs() // some have come to their stop since
 	missing = slices.DeleteFunc(missing, func(m Missing) bool {
 		_, ok := slices.BinarySearch(held, m.TID)
 		return ok
@@ -125,7 +125,7 @@ func (h *Held) late(ctx context.Context) *PartialError {
 	defer h.mu.Unlock()
 	h.missing = missing
 	return &PartialError{
-		PID: h.st.session.PID(), Requested: h.stopped + len(missing), Stopped: h.stopped,
+		PID: h.st.session.PID(), Requested: h.stopped + h.inKernel + len(missing), Stopped: h.stopped + h.inKernel,
 		Missing: slices.Clone(missing), Err: ctx.Err(),
 	}
 }
@@ -133,7 +133,7 @@ func (h *Held) late(ctx context.Context) *PartialError {
 // running are the threads that were asked for and are not held.
 func (h *Held) running() (tids []int) {
 	held := make(map[int]bool)
-	for _, tid := range h.TIDs() {
+	for _, tid := range h.settledTIDs() {
 		held[tid] = true
 	}
 	h.mu.Lock()

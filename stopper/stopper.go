@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"massattach/attacher"
+	"massattach/stopper/notify"
 )
 
 // Stopper arrests threads of one session. Its methods may be called from any
@@ -16,6 +17,10 @@ type Stopper struct {
 	trace   *Trace
 	view    atomic.Pointer[view] // read at each stop
 	mu      sync.Mutex           // for who makes a new view
+
+	mechanism  string
+	openNotify func(int, string) (notify.Mechanism, error)
+	arms       arms
 }
 
 // view is what there is beside the threads. It is never written to: who changes
@@ -24,12 +29,18 @@ type view struct {
 	wards map[int]*ward // by the tracer's id
 	open  []*Held       // holds of all threads that are in force
 	hunts []*hunt       // who waits for events
+
+	mechanism notify.Mechanism // of notify style, nil: nobody has asked for it
 }
 
 // Options of [New]; nil is the zero value, and that the default.
 type Options struct {
 	// Trace observes the stopper.
 	Trace *Trace
+	// Mechanism is the name of that of notify style; "" is the best that works here.
+	Mechanism string
+	// OpenNotify opens it for a process. Tests give a fake.
+	OpenNotify func(pid int, mechanism string) (notify.Mechanism, error)
 }
 
 // Trace is a set of functions that observe a stopper. Each may be nil. They are
@@ -44,9 +55,12 @@ type Trace struct {
 // New makes a stopper for a session, which can have one. It becomes the session's
 // arbiter, and ends with it.
 func New(s *attacher.Session, o *Options) (*Stopper, error) {
-	st := &Stopper{session: s, trace: new(Trace)}
-	if o != nil && o.Trace != nil {
-		st.trace = o.Trace
+	if o == nil {
+		o = new(Options)
+	}
+	st := &Stopper{session: s, trace: o.Trace, mechanism: o.Mechanism, openNotify: o.OpenNotify}
+	if st.trace == nil {
+		st.trace = new(Trace)
 	}
 	st.view.Store(&view{wards: make(map[int]*ward)})
 	if err := s.SetArbiter((*arbiter)(st)); err != nil {
@@ -72,7 +86,7 @@ func (st *Stopper) ward(owner int) *ward {
 	st.change(func(v *view) {
 		if v.wards[owner] == nil {
 			v.wards = maps.Clone(v.wards)
-			v.wards[owner] = &ward{threads: make(map[int]*thread)}
+			v.wards[owner] = newWard()
 		}
 	})
 	return st.view.Load().wards[owner]

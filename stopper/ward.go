@@ -13,43 +13,82 @@ import (
 type ward struct {
 	mu      sync.Mutex
 	threads map[int]*thread // those that somebody wants
+	due     map[int]bool    // that were sent a signal, and are let go when they stop for it
 }
+
+func newWard() *ward { return &ward{threads: make(map[int]*thread), due: make(map[int]bool)} }
 
 // thread is a tracee that somebody holds, or is about to.
 type thread struct {
-	holders []*Held
-	stopped bool
-	asked   time.Time // when it was to stop
+	holders     []*Held
+	stopped     bool
+	interrupted bool      // its stop is sure to come, unless it can't
+	asked       time.Time // when it was to stop, or to be armed
+
+	// In notify style.
+	armed    int  // by which arming, 0 for none
+	inKernel bool // confirmed to be in the kernel, and not stopped
+	mute     bool // it can't be sent a signal, and is interrupted
 }
+
+// settled says whether h has what it wants of the thread.
+func (t *thread) settled(h *Held) bool { return t.stopped || t.inKernel && h.style == Notify }
 
 // remove takes a holder away. Not in place: a list may be shared.
 func (t *thread) remove(h *Held) {
 	t.holders = slices.DeleteFunc(slices.Clone(t.holders), func(o *Held) bool { return o == h })
 }
 
-// enter has h want a thread. It says whether that one is still to be asked to
-// stop.
-func (w *ward) enter(tid int, h *Held, now time.Time) (ask bool) {
+// enter has h want a thread, by the arming that is given in notify style. It says
+// whether that one is still to be interrupted, or armed.
+func (w *ward) enter(tid int, h *Held, now time.Time, arming int) (ask bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := w.threads[tid]
 	if t == nil {
 		t = &thread{asked: now}
 		w.threads[tid] = t
-		ask = true
 	}
 	if !slices.Contains(t.holders, h) {
 		t.holders = append(t.holders, h)
-		h.joined(t.stopped)
+		h.joined(t)
+	}
+	switch {
+	case t.stopped:
+	case arming == 0:
+		ask = !t.interrupted
+		t.interrupted = true
+	case t.armed == 0:
+		t.armed = arming
+		ask = true
 	}
 	return ask
 }
 
-// wanted says whether anybody wants tid.
-func (w *ward) wanted(tid int) bool {
+// wanted says whether anybody wants tid, and whether it is to stop at once, wherever
+// it is.
+func (w *ward) wanted(tid int) (wanted, at bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.threads[tid] != nil
+	t := w.threads[tid]
+	if t == nil {
+		return false, false
+	}
+	return true, slices.ContainsFunc(t.holders, func(h *Held) bool { return h.style == Interrupt })
+}
+
+// paid notes that tid has stopped for its signal.
+func (w *ward) paid(tid int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.due, tid)
+}
+
+// owes says whether somebody is still to stop for his signal.
+func (w *ward) owes() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.due) > 0
 }
 
 // awaits says whether somebody waits for tid to stop.
@@ -60,15 +99,90 @@ func (w *ward) awaits(tid int) bool {
 	return t != nil && !t.stopped
 }
 
-// arrest has an owner's tracees stop for h.
-func (w *ward) arrest(o *attacher.Owner, tids []int, h *Held) {
+// arm has an owner's tracees entered for h, and answers those that are to be armed.
+func (w *ward) arm(o *attacher.Owner, tids []int, h *Held, arming int) []int {
+	fresh := make([]int, 0, len(tids))
+	now := time.Now()
+	for _, tid := range tids {
+		if w.enter(tid, h, now, arming) {
+			fresh = append(fresh, tid)
+		}
+	}
+	o.Armed(fresh)
+	return fresh
+}
+
+// interrupt has those of an owner's tracees stop that are armed and could not be
+// sent a signal.
+func (w *ward) interrupt(o *attacher.Owner, tids []int) {
+	var mute []int
+	w.mu.Lock()
+	for _, tid := range tids {
+		t := w.threads[tid]
+		if t == nil || t.stopped || t.mute {
+			continue
+		}
+		t.mute, t.interrupted = true, true
+		for _, h := range t.holders {
+			h.silent(t)
+		}
+		t.inKernel = false
+		mute = append(mute, tid)
+	}
+	w.mu.Unlock()
+	for _, tid := range mute {
+		_ = o.Interrupt(tid) // see arrest
+	}
+	o.Expect(mute)
+}
+
+// park notes that who was armed no later than by the arming that is given, and has
+// not stopped, is in the kernel, but for those that are pending.
+func (w *ward) park(o *attacher.Owner, arming int, pending map[int]bool, now time.Time) {
+	var parked []int
+	w.mu.Lock()
+	for tid, t := range w.threads {
+		if t.stopped || t.inKernel || t.mute || t.armed == 0 || t.armed > arming || pending[tid] {
+			continue
+		}
+		t.inKernel = true
+		parked = append(parked, tid)
+		for _, h := range t.holders {
+			h.sleeps(now, now.Sub(t.asked))
+		}
+	}
+	w.mu.Unlock()
+	o.InKernel(parked)
+}
+
+// disarm answers the threads that are armed for nobody but those who are to go: of
+// all their threads, or only of those that are not settled. They are armed no more.
+func (w *ward) disarm(goes func(*Held) bool, unsettled bool) (tids []int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for tid, t := range w.threads {
+		if t.armed == 0 {
+			continue
+		}
+		stays := func(h *Held) bool { return h.style == Notify && (!goes(h) || unsettled && t.settled(h)) }
+		if !slices.ContainsFunc(t.holders, stays) {
+			t.armed = 0
+			tids = append(tids, tid)
+		}
+	}
+	slices.Sort(tids)
+	return tids
+}
+
+// arrest has an owner's tracees stop for h, and answers how many had to be asked.
+func (w *ward) arrest(o *attacher.Owner, tids []int, h *Held) int {
 	expect := make([]int, 0, len(tids))
 	now := time.Now()
 	for i, tid := range tids {
 		if i%32 == 31 {
 			now = time.Now()
 		}
-		if !w.enter(tid, h, now) {
+		if !w.enter(tid, h, now, 0) {
 			continue
 		}
 		// Who can't be asked has ended, or is about to report an exec, by which it
@@ -77,6 +191,7 @@ func (w *ward) arrest(o *attacher.Owner, tids []int, h *Held) {
 		expect = append(expect, tid)
 	}
 	o.Expect(expect)
+	return len(expect)
 }
 
 // stop notes that a thread has stopped, and tells who wants it.
@@ -87,16 +202,17 @@ func (w *ward) stop(tid int, now time.Time) {
 	if t == nil || t.stopped {
 		return
 	}
-	t.stopped = true
 	for _, h := range t.holders {
-		h.stoppedOne(now, now.Sub(t.asked))
+		h.stoppedOne(t, now)
 	}
+	t.stopped, t.inKernel, t.interrupted = true, false, false
 }
 
 // lose takes a thread out that is no tracee any more.
 func (w *ward) lose(tid int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	delete(w.due, tid)
 	w.drop(tid)
 }
 
@@ -107,7 +223,7 @@ func (w *ward) drop(tid int) {
 	}
 	delete(w.threads, tid)
 	for _, h := range t.holders {
-		h.lost(t.stopped)
+		h.lost(t)
 	}
 }
 
@@ -128,28 +244,29 @@ func (w *ward) rename(old, tid int) {
 }
 
 // release takes away those who are to go: of all their threads, or only of those
-// that have not stopped. Whom nobody wants any more is to be resumed, or is not
+// that are not settled. Whom nobody wants any more is to be resumed, or is not
 // waited for any more.
-func (w *ward) release(goes func(*Held) bool, running bool) (resume, unexpect []int) {
+func (w *ward) release(goes func(*Held) bool, unsettled bool, reported map[int]bool) (resume, unexpect []int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for tid, t := range w.threads {
-		if running && t.stopped {
-			continue
-		}
 		for _, h := range t.holders {
-			if goes(h) {
+			if goes(h) && !(unsettled && t.settled(h)) {
 				t.remove(h)
-				h.lost(t.stopped)
+				h.lost(t)
 			}
 		}
 		if len(t.holders) > 0 {
 			continue
 		}
 		delete(w.threads, tid)
-		if t.stopped {
+		switch {
+		case t.stopped:
 			resume = append(resume, tid)
-		} else {
+		case reported[tid]:
+			w.due[tid] = true
+			fallthrough
+		default:
 			unexpect = append(unexpect, tid)
 		}
 	}
@@ -157,6 +274,18 @@ func (w *ward) release(goes func(*Held) bool, running bool) (resume, unexpect []
 	slices.Sort(resume)
 	slices.Sort(unexpect)
 	return resume, unexpect
+}
+
+// settledFor appends the threads to dst of which h has what it wants.
+func (w *ward) settledFor(h *Held, dst []int) []int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for tid, t := range w.threads {
+		if t.settled(h) && slices.Contains(t.holders, h) {
+			dst = append(dst, tid)
+		}
+	}
+	return dst
 }
 
 // heldBy appends the threads that h holds to dst.

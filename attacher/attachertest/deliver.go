@@ -10,6 +10,7 @@ import "syscall"
 // then traps, then signals.
 func (t *task) leave() {
 	t.where = leaving
+	t.notifyPoint()
 	g := t.g
 	for {
 		if g.cldStopped || g.cldContinued {

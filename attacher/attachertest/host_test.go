@@ -2,7 +2,6 @@ package attachertest_test
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io/fs"
 	"math/rand/v2"
@@ -336,8 +335,6 @@ type arbiter struct {
 }
 
 func (a *arbiter) Decide(tid int, s attacher.Stop) attacher.Verdict {
-	var si attacher.Siginfo
-	ours := s.Kind == attacher.StopSignal && s.Siginfo(&si) == nil && binary.NativeEndian.Uint64(si[24:]) == cookie
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.panics > 0 && !a.ended {
@@ -345,9 +342,6 @@ func (a *arbiter) Decide(tid int, s attacher.Stop) attacher.Verdict {
 			a.sim.noteBroken()
 			panic("in the arbiter")
 		}
-	}
-	if ours {
-		return attacher.Drop
 	}
 	if !a.ended && (a.holding || chance(a.rng, a.often)) {
 		return attacher.Hold

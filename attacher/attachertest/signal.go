@@ -87,8 +87,9 @@ func (t *task) send(q *signal, shared bool) {
 		queue = &g.shared
 	}
 	// A standard signal does not queue: legacy_queue.
-	if q.no < sigRTMin && slices.ContainsFunc(*queue, func(o *signal) bool { return o.no == q.no }) {
+	if i := slices.IndexFunc(*queue, func(o *signal) bool { return o.no == q.no }); q.no < sigRTMin && i >= 0 {
 		t.m.account.Merged++
+		t.merge((*queue)[i], q)
 		return
 	}
 	*queue = append(*queue, q)

@@ -66,6 +66,9 @@ type task struct {
 	dying    int   // and the thread goes on to end with this
 	oldTID   int   // before it execs
 	child    int   // whose birth it is about to report
+
+	armed  *armed            // to report before it runs in user mode
+	merged *attacher.Siginfo // of the target's own signal that one of ours stands for
 }
 
 // jobctl is task_struct.jobctl (include/linux/sched/jobctl.h).
@@ -185,8 +188,7 @@ func (t *task) run() {
 	switch t.where {
 	case inUser:
 		if t.sigpending {
-			t.regs = attacher.Frame{Nr: -1, Result: userResult, PC: userPC, SP: userSP}
-			t.fromCall = false
+			t.interrupted()
 			t.leave()
 		} else {
 			t.user()
@@ -200,6 +202,12 @@ func (t *task) run() {
 	case inExec:
 		t.runExec()
 	}
+}
+
+// interrupted has the thread come from user mode.
+func (t *task) interrupted() {
+	t.regs = attacher.Frame{Nr: -1, Result: userResult, PC: userPC, SP: userSP}
+	t.fromCall = false
 }
 
 // runCall is what a thread does when it was woken in its call.

@@ -292,6 +292,9 @@ func (m *Machine) KillTool() {
 			tr.end()
 		}
 	}
+	for _, t := range m.tasks {
+		t.armed, t.merged = nil, nil
+	}
 	for _, b := range m.logs {
 		b.closed = true
 		b.changed.Signal()

@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"massattach/attacher/attachertest"
+	"massattach/internal/sys"
 )
 
 // trouble is something that happens to the target, or to a thread of it.
@@ -70,7 +71,7 @@ var troubles = []trouble{
 }
 
 // cookie is in the signals of our own.
-const cookie = 0xc00c1e
+const cookie = sys.Cookie
 
 // drawTroubles draws which of them there are at all: few at a time find more
 // than all at once.

@@ -40,6 +40,14 @@ func (t *task) pushHandler(q *signal) {
 // left to do.
 func (t *task) user() {
 	for {
+		if t.notifyPoint() {
+			if t.where == inUser {
+				t.interrupted()
+			}
+			t.leave()
+			return
+		}
+		t.strict()
 		if t.g.stopStopped {
 			t.m.account.broken(t, "runs user code while its process is stopped by job control")
 		}

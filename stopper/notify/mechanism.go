@@ -40,9 +40,11 @@ type Mechanism interface {
 	// is forgotten.
 	Arm(tids []int) error
 	// Look says how far the armed threads are. The arrest is confirmed when nobody
-	// is pending and nobody mute any more. During the hold it is called again and
-	// again: with a best-effort mechanism that is what keeps threads from running.
+	// is pending. During the hold it is called after each Wake.
 	Look() (Look, error)
+	// Wake receives when a thread may have become mute since, or pending: Look says
+	// so. It has room for one.
+	Wake() <-chan struct{}
 	// Disarm ends it. The answer are those of the threads that have reported since
 	// they were armed: their stops have been collected, or are still to come.
 	Disarm(tids []int) (reported []int, err error)

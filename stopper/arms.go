@@ -1,0 +1,280 @@
+package stopper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"massattach/attacher"
+	"massattach/procfs"
+	"massattach/stopper/notify"
+)
+
+// arms is the mechanism of notify style. Who changes whom it is armed for has the
+// lock, so that nobody is disarmed who is wanted meanwhile; functions on a tracer's
+// thread never take it. It comes before the stopper's in the lock order.
+type arms struct {
+	mu     sync.Mutex
+	m      notify.Mechanism // nil: not opened yet
+	known  map[int]bool     // to the mechanism
+	arming int              // the last
+	ending atomic.Bool      // nobody is to be asked any more; set with the lock held
+	closed bool
+
+	leave sync.Mutex // guards gone, on tracers' threads, too
+	gone  []int      // that the mechanism has not been told of
+}
+
+// ready opens the mechanism, if that has not been done. It is called with the lock
+// held.
+func (st *Stopper) ready() error {
+	a := &st.arms
+	switch {
+	case a.ending.Load():
+		return attacher.ErrClosed
+	case a.m != nil:
+		return nil
+	}
+	m, err := st.openNotify(st.session.PID(), st.mechanism)
+	if err != nil {
+		return err
+	}
+	a.m, a.known = m, make(map[int]bool)
+	st.change(func(v *view) { v.mechanism = m })
+	return nil
+}
+
+// know tells the mechanism of threads that it may be asked to arm.
+func (a *arms) know(tids []int) error {
+	a.leave.Lock()
+	gone := a.gone
+	a.gone = nil
+	a.leave.Unlock()
+	a.m.Remove(gone) // also who has come back as another under the same number
+	for _, tid := range gone {
+		delete(a.known, tid)
+	}
+	var fresh []int
+	for _, tid := range tids {
+		if !a.known[tid] {
+			a.known[tid] = true
+			fresh = append(fresh, tid)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	return a.m.Add(fresh)
+}
+
+// lost notes that a thread is no tracee any more.
+func (a *arms) lost(tid int) {
+	a.leave.Lock()
+	defer a.leave.Unlock()
+	a.gone = append(a.gone, tid)
+}
+
+// arm has the threads of a selection armed for h that are not yet.
+func (h *Held) arm(ctx context.Context, sel procfs.Selection) error {
+	st := h.st
+	a := &st.arms
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := st.ready(); err != nil {
+		return err
+	}
+	a.arming++
+	var (
+		mu   sync.Mutex
+		tids []int
+	)
+	err := st.session.Do(ctx, sel, func(o *attacher.Owner) error {
+		fresh := st.ward(o.ID()).arm(o, o.TIDs(), h, a.arming)
+		mu.Lock()
+		defer mu.Unlock()
+		tids = append(tids, fresh...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.Sort(tids)
+	if err := a.know(tids); err != nil {
+		return fmt.Errorf("notify style: %w", err)
+	}
+	if h.starts(); len(tids) == 0 {
+		return nil
+	}
+	if err := a.m.Arm(tids); err != nil {
+		return fmt.Errorf("arm %d threads: %w", len(tids), err)
+	}
+	return nil
+}
+
+// look asks the mechanism how far the armed threads are: who could not be sent a
+// signal is interrupted, and who is not pending is in the kernel.
+func (st *Stopper) look() (pending int, err error) {
+	a := &st.arms
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.m == nil || a.closed {
+		return 0, nil
+	}
+	l, err := a.m.Look()
+	if err != nil {
+		return 0, fmt.Errorf("notify style: %w", err)
+	}
+	now := time.Now()
+	still := make(map[int]bool, len(l.Pending))
+	for _, tid := range l.Pending {
+		still[tid] = true
+	}
+	arming := a.arming
+	err = st.session.Do(context.Background(), procfs.Selection{}, func(o *attacher.Owner) error {
+		w := st.ward(o.ID())
+		w.interrupt(o, l.Mute)
+		w.park(o, arming, still, now)
+		return nil
+	})
+	if errors.Is(err, attacher.ErrClosed) {
+		err = nil
+	}
+	return len(l.Pending), err
+}
+
+// disarm has nobody armed any more for those who are to go; see [ward.disarm]. The
+// answer are the threads that have reported: their stops have come, or will.
+func (st *Stopper) disarm(goes func(*Held) bool, unsettled bool) (map[int]bool, error) {
+	a := &st.arms
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.m == nil || a.closed {
+		return nil, nil
+	}
+	var tids []int
+	for _, w := range st.view.Load().wards {
+		tids = append(tids, w.disarm(goes, unsettled)...)
+	}
+	if len(tids) == 0 {
+		return nil, nil
+	}
+	slices.Sort(tids)
+	list, err := a.m.Disarm(tids)
+	if err != nil {
+		err = fmt.Errorf("disarm %d threads: %w", len(tids), err)
+	}
+	reported := make(map[int]bool, len(list))
+	for _, tid := range list {
+		reported[tid] = true
+	}
+	return reported, err
+}
+
+// How often an arrest in notify style looks whether those who run have reported, at
+// first and later; and how often a hold of all looks whether somebody was born.
+const (
+	lookFirst  = 20 * time.Microsecond
+	lookLast   = time.Millisecond
+	birthEvery = 2 * time.Millisecond
+)
+
+// confirm returns when all that are wanted are settled.
+func (h *Held) confirm(ctx context.Context) error {
+	begin := time.Now()
+	for wait := lookFirst; ; wait = min(2*wait, lookLast) {
+		if _, err := h.st.look(); err != nil {
+			return err
+		}
+		if h.settled() {
+			return nil
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-h.changed:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+		timer.Stop()
+		if h.settled() {
+			return nil
+		}
+		if time.Since(begin) > leaderFirst {
+			h.st.loseLeader()
+		}
+	}
+}
+
+// guard has somebody watch the hold until [Held.Resume].
+func (h *Held) guard() {
+	ctx, cancel := context.WithCancel(context.Background())
+	h.unwatch = cancel
+	h.watching.Go(func() { h.watch(ctx) })
+}
+
+// watch sees to a hold in notify style as long as it lasts: who wakes up and could
+// not be sent a signal is interrupted, and who was born by a call that was under way
+// in the kernel.
+func (h *Held) watch(ctx context.Context) {
+	m := h.st.view.Load().mechanism
+	if m == nil {
+		return
+	}
+	var births <-chan time.Time
+	if h.wanted == nil && h.complete {
+		every := time.NewTicker(birthEvery)
+		defer every.Stop()
+		births = every.C
+	}
+	for {
+		select {
+		case <-m.Wake():
+			_, _ = h.st.look() // nobody is there to be told of an error
+		case <-births:
+			_, _ = h.areAll(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Closing lets everybody go while the owners still answer, and waits until whoever
+// was sent a signal has taken it: one that is pending would merge with one of the
+// target's own.
+func (a *arbiter) Closing() {
+	st := (*Stopper)(a)
+	arms := &st.arms
+	arms.mu.Lock()
+	arms.ending.Store(true)
+	arms.mu.Unlock()
+	_ = st.release(func(*Held) bool { return true }, false) // the detach lets go of whom it could not
+	arms.mu.Lock()
+	defer arms.mu.Unlock()
+	arms.closed = true
+	if arms.m == nil {
+		return
+	}
+	for wait := lookFirst; st.due() && wait < dueMost; wait *= 2 {
+		time.Sleep(wait)
+	}
+	_ = arms.m.Close() // nobody is armed any more
+}
+
+// dueMost bounds the wait for signals that are still to be taken. Who is in a
+// group-stop takes his when that ends.
+const dueMost = 200 * time.Millisecond
+
+// due says whether somebody's signal is still to be taken.
+func (st *Stopper) due() bool {
+	for _, w := range st.view.Load().wards {
+		if w.owes() {
+			return true
+		}
+	}
+	return false
+}

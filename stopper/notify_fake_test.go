@@ -1,0 +1,280 @@
+package stopper_test
+
+import (
+	"slices"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"massattach/attacher"
+	"massattach/attacher/attachertest"
+	"massattach/procfs"
+	"massattach/stopper"
+	"massattach/stopper/notify"
+)
+
+// notified has a test on a process of n threads whose stopper has the fake's
+// mechanism of notify style.
+func notified(t *testing.T, n int, o attacher.Options, f func(*fake)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, n)
+		s := attachFake(t, m, o)
+		defer s.session.Close()
+		f(s)
+		must(t, s.session.Close())
+		must(t, m.Check())
+		must(t, m.Quiet())
+	})
+}
+
+// notifying is a request in notify style, of all or of some.
+func notifying(tids ...int) stopper.Request {
+	return stopper.Request{Style: stopper.Notify, Selection: procfs.Selection{TIDs: tids}}
+}
+
+// counts fails unless so many threads have stopped and are in the kernel.
+func counts(t *testing.T, h *stopper.Held, stopped, inKernel int) {
+	t.Helper()
+	synctest.Wait()
+	r := h.Report()
+	if r.Stopped != stopped || r.InKernel != inKernel || r.Missed != 0 || r.Requested != stopped+inKernel {
+		t.Fatalf("stopped %d, in kernel %d, missed %d of %d; want %d and %d", r.Stopped, r.InKernel, r.Missed, r.Requested, stopped, inKernel)
+	}
+	if got := len(h.TIDs()); got != stopped {
+		t.Fatalf("%d threads are named as stopped, of %d", got, stopped)
+	}
+	if got := len(h.InKernel()); got != inKernel {
+		t.Fatalf("%d threads are named as in the kernel, of %d", got, inKernel)
+	}
+}
+
+// Who sleeps in the kernel sleeps on, and stops when it would return; who runs stops
+// at once; and each goes on once.
+func TestNotify(t *testing.T) {
+	notified(t, 4, attacher.Options{}, func(f *fake) {
+		f.m.Spin(101)
+		h := f.arrest(notifying())
+		f.areStopped(101)
+		counts(t, h, 1, 3)
+		if r := h.Report(); r.Style != stopper.Notify || r.Mechanism != "fake" || r.Guarantee != notify.Strict || !r.Complete {
+			t.Errorf("report %+v", r)
+		}
+		f.m.Return(102, 7)
+		f.areStopped(101, 102)
+		counts(t, h, 2, 2)
+		must(t, h.Resume())
+		f.areStopped()
+		if r := f.m.Results(102); r[7] != 1 {
+			t.Errorf("the call has returned %v", r)
+		}
+		if a := f.m.Account(); a.EINTR != 0 {
+			t.Errorf("%d calls have failed with EINTR", a.EINTR)
+		}
+		if r := h.Report(); r.Stopped != 2 || r.InKernel != 2 {
+			t.Errorf("when it let go it had %d stopped and %d in the kernel", r.Stopped, r.InKernel)
+		}
+	})
+}
+
+// An interrupt holder and notify holders of all subsets of three threads, in every
+// order of letting go: a thread that an interrupt holder has stopped stands still as
+// long as anybody holds it; one that only notify holders hold sleeps, and can't get
+// out of the kernel.
+func TestMixedHoldersExhaustively(t *testing.T) {
+	styles := [][]stopper.Style{
+		{stopper.Notify, stopper.Interrupt}, {stopper.Interrupt, stopper.Notify}, {stopper.Notify, stopper.Notify},
+		{stopper.Notify, stopper.Interrupt, stopper.Notify}, {stopper.Interrupt, stopper.Notify, stopper.Notify},
+		{stopper.Notify, stopper.Notify, stopper.Interrupt}, {stopper.Interrupt, stopper.Notify, stopper.Interrupt},
+	}
+	for _, wake := range []bool{false, true} {
+		notified(t, 3, attacher.Options{}, func(f *fake) {
+			for _, style := range styles {
+				var sets func(done [][]int)
+				sets = func(done [][]int) {
+					if len(done) < len(style) {
+						for _, s := range subsets(3) {
+							sets(append(slices.Clone(done), s))
+						}
+						return
+					}
+					for _, order := range permutations(len(style)) {
+						f.mixed(style, done, order, wake)
+					}
+				}
+				sets(nil)
+			}
+		})
+	}
+}
+
+// mixed has holders hold sets of threads and let go in an order; with wake all calls
+// return when all hold.
+func (f *fake) mixed(style []stopper.Style, sets [][]int, order []int, wake bool) {
+	f.t.Helper()
+	held := make([]*stopper.Held, len(sets))
+	wants := func(i int) (any bool) {
+		for j, set := range sets {
+			any = any || held[j] != nil && slices.Contains(set, i)
+		}
+		return any
+	}
+	still := make(map[int]bool)
+	check := func() {
+		f.t.Helper()
+		var want []int
+		for i := range 3 {
+			if still[i] = still[i] && wants(i); still[i] {
+				want = append(want, 100+i)
+			}
+		}
+		f.areStopped(want...)
+		for j, set := range sets {
+			if held[j] == nil {
+				continue
+			}
+			n := 0
+			for _, i := range set {
+				if still[i] {
+					n++
+				}
+			}
+			counts(f.t, held[j], n, len(set)-n)
+		}
+	}
+	for j, set := range sets {
+		r := stopper.Request{Style: style[j]}
+		if len(set) < 3 {
+			r.Selection.TIDs = []int{}
+			for _, i := range set {
+				r.Selection.TIDs = append(r.Selection.TIDs, 100+i)
+			}
+		}
+		held[j] = f.arrest(r)
+		for _, i := range set {
+			still[i] = still[i] || style[j] == stopper.Interrupt
+		}
+		check()
+	}
+	if wake {
+		for i := range 3 {
+			still[i] = f.m.Return(100+i, 1) && wants(i) || still[i]
+		}
+		check()
+	}
+	for _, j := range order {
+		must(f.t, held[j].Resume())
+		held[j] = nil
+		check()
+	}
+}
+
+// A thread that blocks every signal of ours is interrupted, and counted.
+func TestMute(t *testing.T) {
+	notified(t, 3, attacher.Options{}, func(f *fake) {
+		for _, tid := range []int{101, 102} {
+			f.m.Block(tid, syscall.SIGURG, syscall.SIGWINCH, syscall.SIGCHLD)
+		}
+		f.m.Spin(101)
+		h := f.arrest(notifying())
+		f.areStopped(101)
+		counts(t, h, 1, 2)
+		f.m.Return(102, 1) // mute, and only found out now
+		f.areStopped(101, 102)
+		counts(t, h, 2, 1)
+		if r := h.Report(); r.BestEffort != 2 {
+			t.Errorf("%d threads count as best effort, want 2", r.BestEffort)
+		}
+		must(t, h.Resume())
+		f.areStopped()
+	})
+}
+
+// A signal of the target's own that comes during the hold is delivered once, after
+// it: also one of the number of ours, which is pending behind the stop of an
+// interrupt holder and swallows it.
+func TestMergedSignal(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGWINCH, syscall.SIGURG} {
+		notified(t, 2, attacher.Options{}, func(f *fake) {
+			for _, s := range []syscall.Signal{sig, syscall.SIGURG, syscall.SIGCHLD} {
+				f.m.Handle(s, attachertest.Handler)
+			}
+			f.m.Handle(syscall.SIGWINCH, attachertest.Handler)
+			h := f.arrest(notifying())
+			both := f.arrest(stopper.Request{})
+			f.areStopped(100, 101)
+			f.m.Queue(101, sig, 7)
+			must(t, both.Resume())
+			f.areStopped(100, 101)
+			must(t, h.Resume())
+			f.areStopped()
+			a := f.m.Account()
+			want := []attachertest.Delivery{{TID: 101, Signal: sig, Code: -1, Value: 7}}
+			if !slices.Equal(a.Handled, want) {
+				t.Errorf("%v: handled %v, merged %d; want %v", sig, a.Handled, a.Merged, want)
+			}
+			if sig == syscall.SIGWINCH && a.Merged != 1 {
+				t.Errorf("%d were merged: the test shows nothing", a.Merged)
+			}
+		})
+	}
+}
+
+// Signals of the target's own to threads that are held in notify style, asleep and
+// stopped.
+func TestSignalInNotifyHold(t *testing.T) {
+	notified(t, 3, attacher.Options{}, func(f *fake) {
+		f.m.Handle(syscall.SIGUSR1, attachertest.Handler)
+		f.m.Spin(101)
+		h := f.arrest(notifying())
+		f.m.Queue(101, syscall.SIGUSR1, 1)
+		f.m.Queue(102, syscall.SIGUSR1, 2)
+		f.areStopped(101, 102)
+		counts(t, h, 2, 1)
+		must(t, h.Resume())
+		f.areStopped()
+		if a := f.m.Account(); len(a.Handled) != 2 || a.Undue != 0 {
+			t.Errorf("handled %v, undue EINTR %d", a.Handled, a.Undue)
+		}
+	})
+}
+
+// The tool is killed at every step of an arrest in notify style and its release:
+// nothing is left stopped, and no signal is lost.
+func TestKillInNotify(t *testing.T) {
+	for step := range 60 {
+		synctest.Test(t, func(t *testing.T) {
+			m := attachertest.New(100, 3)
+			f := attachFake(t, m, attacher.Options{})
+			defer f.session.Close()
+			m.Handle(syscall.SIGUSR1, attachertest.Handler)
+			m.Spin(101)
+			n := 0
+			f.hook(func(op string, _ int) error {
+				if n++; n == step {
+					m.KillTool()
+				}
+				return nil
+			})
+			r := notifying()
+			r.Within = time.Second
+			if h, err := f.Arrest(t.Context(), r); err == nil {
+				m.Queue(102, syscall.SIGUSR1, 1)
+				m.Return(100, 1)
+				synctest.Wait()
+				_ = h.Resume()
+			} else {
+				m.Queue(102, syscall.SIGUSR1, 1)
+			}
+			synctest.Wait()
+			m.KillTool()
+			synctest.Wait()
+			if a := m.Account(); len(a.Handled) != 1 || len(a.Lost) != 0 {
+				t.Errorf("step %d: handled %v, lost %v", step, a.Handled, a.Lost)
+			}
+			must(t, m.Quiet())
+			must(t, m.Check())
+		})
+	}
+}
