@@ -8,7 +8,10 @@
 // own by its cookie, hold, and do not deliver (package attacher).
 package notify
 
-import "errors"
+import (
+	"errors"
+	"syscall"
+)
 
 // Guarantee is what a mechanism promises.
 type Guarantee string
@@ -35,9 +38,10 @@ type Mechanism interface {
 	Add(tids []int) error
 	// Remove takes out those that are the session's no more.
 	Remove(tids []int)
-	// Arm has each of the threads report before it runs another instruction in
-	// user mode. One that is armed already is armed again: whether it has reported
-	// is forgotten.
+	// Arm has each of the threads, tracees of this process, report before it runs
+	// another instruction in user mode. One that is armed already is armed again:
+	// whether it has reported is forgotten. Who has run exec is armed by its new
+	// number.
 	Arm(tids []int) error
 	// Look says how far the armed threads are. The arrest is confirmed when nobody
 	// is pending. During the hold it is called after each Wake.
@@ -46,12 +50,15 @@ type Mechanism interface {
 	// so. It has room for one.
 	Wake() <-chan struct{}
 	// Disarm ends it. The answer are those of the threads that have reported since
-	// they were armed: their stops have been collected, or are still to come.
+	// they were armed, by a signal of the mechanism's: their stops have been
+	// collected, or are still to come. Not among them are those that were mute, and
+	// those that were about to stop by a signal of the target's own anyway.
 	Disarm(tids []int) (reported []int, err error)
-	// Merged says whether a signal of the target's own, of the same number, came to
-	// tid while the mechanism's was pending there, and was merged into it: then that
-	// one is to be delivered, with the siginfo of the target's own.
-	Merged(tid int) (siginfo []byte, merged bool)
+	// Merged is asked when tid, which has stopped by the mechanism's signal, number
+	// sig, is resumed: it says whether one of the target's own came while that was
+	// pending there, and was merged into it. Then sig is to be delivered, with the
+	// siginfo of the target's own. It is told once.
+	Merged(tid int, sig syscall.Signal) (siginfo []byte, merged bool)
 	// Close frees what it has. Nothing stays armed.
 	Close() error
 }
