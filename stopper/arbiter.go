@@ -51,7 +51,7 @@ func merged(m notify.Mechanism, s attacher.Stop) bool {
 	if m == nil {
 		return false
 	}
-	b, ok := m.Merged(s.TID)
+	b, ok := m.Merged(s.TID, s.Signal)
 	if !ok {
 		return false
 	}

@@ -130,7 +130,7 @@ func (n *Notify) Disarm(tids []int) (reported []int, err error) {
 }
 
 // Merged answers the siginfo that was merged into a signal of ours.
-func (n *Notify) Merged(tid int) (si []byte, merged bool) {
+func (n *Notify) Merged(tid int, _ syscall.Signal) (si []byte, merged bool) {
 	n.m.mu.Lock()
 	defer n.m.unlock()
 	t := n.m.tasks[tid]

@@ -28,7 +28,7 @@ const (
 var ErrNotSupported = errors.New("not supported here")
 
 // Mechanism arms threads of one process. Its methods may be called from any
-// goroutine, but one at a time. Threads are named as in the caller's PID namespace;
+// goroutine, but one at a time, except for Merged and Wake. Threads are named as in the caller's PID namespace;
 // one that has ended is no error.
 type Mechanism interface {
 	// Name is that in reports: "task_work", "ptrace".
@@ -54,10 +54,11 @@ type Mechanism interface {
 	// collected, or are still to come. Not among them are those that were mute, and
 	// those that were about to stop by a signal of the target's own anyway.
 	Disarm(tids []int) (reported []int, err error)
-	// Merged is asked when tid, which has stopped by the mechanism's signal, number
-	// sig, is resumed: it says whether one of the target's own came while that was
-	// pending there, and was merged into it. Then sig is to be delivered, with the
-	// siginfo of the target's own. It is told once.
+	// Merged is asked when tid has stopped by the mechanism's signal, number sig: it
+	// says whether one of the target's own came while that was pending there, and was
+	// merged into it. Then sig is to be delivered, with the siginfo of the target's
+	// own. It is told once. It is asked on a tracer's thread, also while another
+	// method is at work, and must not wait for that.
 	Merged(tid int, sig syscall.Signal) (siginfo []byte, merged bool)
 	// Close frees what it has. Nothing stays armed.
 	Close() error
