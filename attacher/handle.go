@@ -236,14 +236,27 @@ func (t *tracer) ended(s Stop) {
 		// (kernel/exit.c, delay_group_leader), so this tracer is done; by its
 		// end it hands the report on.
 		t.quit, t.idle = true, true
-		t.bury(s)
+		t.burial(func() { t.bury(s) })
 		t.forgetAll()
 		return
 	}
-	// An error says that somebody else has taken the report: it has ended all
-	// the same.
-	_, _ = t.k.Reap(s.TID)
-	t.bury(s)
+	t.burial(func() {
+		// An error says that somebody else has taken the report: it has ended all
+		// the same.
+		_, _ = t.k.Reap(s.TID)
+		t.bury(s)
+	})
+}
+
+// burial has f reap and bury: as long as it lasts the kernel may have fewer threads
+// than the records, and the session does not end.
+func (t *tracer) burial(f func()) {
+	t.s.burying.Add(1)
+	f()
+	t.s.burying.Add(-1)
+	if t.shard.Live() == 0 {
+		t.s.summon()
+	}
 }
 
 // knows says whether a record of the tracer's says that it traces tid.
@@ -252,18 +265,13 @@ func (t *tracer) knows(tid int) bool {
 	return ok && th.Phase.Seized()
 }
 
-// bury ends the record of a tracee whose exit has been reaped, and tells of it
-// before the session ends. The record goes first: a witness may go by the counts.
+// bury ends the record of a tracee whose exit has been reaped, and tells of it. The
+// record goes first: a witness may go by the counts.
 func (t *tracer) bury(s Stop) {
-	t.s.burying.Add(1)
 	if _, ok := t.shard.Get(s.TID); ok { // or its number is another's already, who was claimed
 		t.end(s)
 	}
 	t.lost(s.TID)
-	t.s.burying.Add(-1)
-	if t.shard.Live() == 0 {
-		t.s.summon()
-	}
 }
 
 // end moves a tracee's phase to its end and tells the subscribers, at once for who
@@ -350,10 +358,10 @@ func (t *tracer) forgetAll() {
 			gone = append(gone, th.TID)
 		}
 	}
-	t.s.burying.Add(1)
-	t.shard.Apply(gone, threadset.Ended)
-	t.lost(gone...)
-	t.s.burying.Add(-1)
+	t.burial(func() {
+		t.shard.Apply(gone, threadset.Ended)
+		t.lost(gone...)
+	})
 	clear(t.notes)
 	clear(t.stops)
 	if len(gone) > 0 {

@@ -88,9 +88,11 @@ func (t *tracer) reapDead(calls *sync.WaitGroup) {
 		return
 	}
 	c := t.post(func(t *tracer) {
-		for _, s := range dead {
-			t.bury(s)
-		}
+		t.burial(func() {
+			for _, s := range dead {
+				t.bury(s)
+			}
+		})
 	})
 	// It may be asleep again before it has seen this.
 	calls.Go(func() { _ = deliver(context.Background(), []order{{t, c}}) })

@@ -48,7 +48,7 @@ type Session struct {
 	probe     chan struct{} // the keeper has something to look into
 	strays    []int         // threads that a full tracer has put down; guarded by mu
 	ended     chan struct{} // closed when it has
-	burying   atomic.Int32  // tracers that have not told yet of whom they have ended
+	burying   atomic.Int32  // tracers that reap somebody, and have not told yet
 	cancel    context.CancelFunc
 	keeping   sync.WaitGroup
 	seating   chan struct{}  // somebody is about to be seized

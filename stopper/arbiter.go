@@ -19,6 +19,9 @@ func (a *arbiter) Decide(tid int, s attacher.Stop) attacher.Verdict {
 	switch s.Kind {
 	case attacher.StopExec:
 		execed(v, w, s)
+		if s.OldTID != s.TID && v.mechanism != nil {
+			st.arms.lost(s.OldTID)
+		}
 	case attacher.StopNotify:
 		w.paid(tid)
 		if merged(v.mechanism, s) {

@@ -16,9 +16,11 @@ import (
 
 // arms is the mechanism of notify style. Who changes whom it is armed for has the
 // lock, so that nobody is disarmed who is wanted meanwhile; functions on a tracer's
-// thread never take it. It comes before the stopper's in the lock order.
+// thread never take it. It comes before the stopper's in the lock order, and is the
+// one lock that is held across system calls: a token, which whoever takes it waits for
+// as for any answer.
 type arms struct {
-	mu     sync.Mutex
+	token  chan struct{}    // is in it when nobody has it
 	m      notify.Mechanism // nil: not opened yet
 	known  map[int]bool     // to the mechanism
 	arming int              // the last
@@ -27,6 +29,12 @@ type arms struct {
 
 	leave sync.Mutex // guards gone, on tracers' threads, too
 	gone  []int      // that the mechanism has not been told of
+}
+
+// lock takes the token, and answers what gives it back.
+func (a *arms) lock() (unlock func()) {
+	<-a.token
+	return func() { a.token <- struct{}{} }
 }
 
 // ready opens the mechanism, if that has not been done. It is called with the lock
@@ -48,16 +56,24 @@ func (st *Stopper) ready() error {
 	return nil
 }
 
-// know tells the mechanism of threads that it may be asked to arm.
-func (a *arms) know(tids []int) error {
+// forget tells the mechanism who is gone.
+func (a *arms) forget() {
 	a.leave.Lock()
 	gone := a.gone
 	a.gone = nil
 	a.leave.Unlock()
-	a.m.Remove(gone) // also who has come back as another under the same number
+	if len(gone) == 0 {
+		return
+	}
+	a.m.Remove(gone)
 	for _, tid := range gone {
 		delete(a.known, tid)
 	}
+}
+
+// know tells the mechanism of threads that it may be asked to arm.
+func (a *arms) know(tids []int) error {
+	a.forget() // first: one may have come back as another under the same number
 	var fresh []int
 	for _, tid := range tids {
 		if !a.known[tid] {
@@ -71,7 +87,7 @@ func (a *arms) know(tids []int) error {
 	return a.m.Add(fresh)
 }
 
-// lost notes that a thread is no tracee any more.
+// lost notes that a thread is no tracee any more, or has another number.
 func (a *arms) lost(tid int) {
 	a.leave.Lock()
 	defer a.leave.Unlock()
@@ -82,8 +98,7 @@ func (a *arms) lost(tid int) {
 func (h *Held) arm(ctx context.Context, sel procfs.Selection) error {
 	st := h.st
 	a := &st.arms
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.lock()()
 	if err := st.ready(); err != nil {
 		return err
 	}
@@ -99,28 +114,30 @@ func (h *Held) arm(ctx context.Context, sel procfs.Selection) error {
 		tids = append(tids, fresh...)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
 	slices.Sort(tids)
-	if err := a.know(tids); err != nil {
-		return fmt.Errorf("notify style: %w", err)
+	if err == nil {
+		err = a.know(tids)
 	}
-	if h.starts(); len(tids) == 0 {
-		return nil
+	if h.starts(); err == nil && len(tids) > 0 {
+		if err = a.m.Arm(tids); err != nil {
+			err = fmt.Errorf("arm %d threads: %w", len(tids), err)
+			_, _ = a.m.Disarm(tids) // those that it has
+		}
 	}
-	if err := a.m.Arm(tids); err != nil {
-		return fmt.Errorf("arm %d threads: %w", len(tids), err)
+	if err != nil {
+		// Nobody else is to rely on it.
+		for _, w := range st.view.Load().wards {
+			w.unarm(a.arming)
+		}
 	}
-	return nil
+	return err
 }
 
 // look asks the mechanism how far the armed threads are: who could not be sent a
 // signal is interrupted, and who is not pending is in the kernel.
 func (st *Stopper) look() (pending int, err error) {
 	a := &st.arms
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.lock()()
 	if a.m == nil || a.closed {
 		return 0, nil
 	}
@@ -147,14 +164,15 @@ func (st *Stopper) look() (pending int, err error) {
 }
 
 // disarm has nobody armed any more for those who are to go; see [ward.disarm]. The
-// answer are the threads that have reported: their stops have come, or will.
+// answer are the threads that have reported: their stops have come, or will. It is
+// called with the lock held, until they have gone: or two who go at once would each
+// leave it to the other.
 func (st *Stopper) disarm(goes func(*Held) bool, unsettled bool) (map[int]bool, error) {
 	a := &st.arms
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.m == nil || a.closed {
+	if a.closed {
 		return nil, nil
 	}
+	a.forget() // an exec has taken a number away from one that is armed
 	var tids []int
 	for _, w := range st.view.Load().wards {
 		tids = append(tids, w.disarm(goes, unsettled)...)
@@ -190,6 +208,7 @@ func (h *Held) confirm(ctx context.Context) error {
 			return err
 		}
 		if h.settled() {
+			h.st.loseLeader() // who has exited is in the kernel, too
 			return nil
 		}
 		timer := time.NewTimer(wait)
@@ -201,9 +220,6 @@ func (h *Held) confirm(ctx context.Context) error {
 			return ctx.Err()
 		}
 		timer.Stop()
-		if h.settled() {
-			return nil
-		}
 		if time.Since(begin) > leaderFirst {
 			h.st.loseLeader()
 		}
@@ -249,12 +265,11 @@ func (h *Held) watch(ctx context.Context) {
 func (a *arbiter) Closing() {
 	st := (*Stopper)(a)
 	arms := &st.arms
-	arms.mu.Lock()
+	unlock := arms.lock()
 	arms.ending.Store(true)
-	arms.mu.Unlock()
+	unlock()
 	_ = st.release(func(*Held) bool { return true }, false) // the detach lets go of whom it could not
-	arms.mu.Lock()
-	defer arms.mu.Unlock()
+	defer arms.lock()()
 	arms.closed = true
 	if arms.m == nil {
 		return

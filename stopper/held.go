@@ -248,7 +248,14 @@ func (h *Held) Resume() error {
 
 // release has the owners let go for those who are to go; see [ward.release].
 func (st *Stopper) release(goes func(*Held) bool, unsettled bool) error {
-	reported, failed := st.disarm(goes, unsettled)
+	var (
+		reported map[int]bool
+		failed   error
+	)
+	if st.view.Load().mechanism != nil {
+		defer st.arms.lock()()
+		reported, failed = st.disarm(goes, unsettled)
+	}
 	err := st.session.Do(context.Background(), procfs.Selection{}, func(o *attacher.Owner) error {
 		resume, unexpect := st.ward(o.ID()).release(goes, unsettled, reported)
 		o.Unexpect(unexpect)

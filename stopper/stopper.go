@@ -62,6 +62,8 @@ func New(s *attacher.Session, o *Options) (*Stopper, error) {
 	if st.trace == nil {
 		st.trace = new(Trace)
 	}
+	st.arms.token = make(chan struct{}, 1)
+	st.arms.token <- struct{}{}
 	st.view.Store(&view{wards: make(map[int]*ward)})
 	if err := s.SetArbiter((*arbiter)(st)); err != nil {
 		return nil, err

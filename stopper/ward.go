@@ -112,6 +112,17 @@ func (w *ward) arm(o *attacher.Owner, tids []int, h *Held, arming int) []int {
 	return fresh
 }
 
+// unarm takes an arming back that has failed.
+func (w *ward) unarm(arming int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.threads {
+		if t.armed == arming {
+			t.armed = 0
+		}
+	}
+}
+
 // interrupt has those of an owner's tracees stop that are armed and could not be
 // sent a signal.
 func (w *ward) interrupt(o *attacher.Owner, tids []int) {

@@ -206,6 +206,8 @@ func (m *Machine) Quiet() error {
 			bad("thread %d is a zombie that nobody reaps", tid)
 		case t.where == zombie && t.g.alone() && t.g.parent.Waits && !t.g.parent.Ours:
 			bad("process %d has ended and its parent does not know", tid)
+		case t.armed != nil && !t.armed.off:
+			bad("thread %d is still armed", tid)
 		}
 	}
 	return errors.Join(errs...)

@@ -10,6 +10,7 @@ import (
 
 	"massattach/attacher"
 	"massattach/stopper"
+	"massattach/stopper/notify"
 )
 
 // What the program does with a stopper, in visits that have one.
@@ -25,7 +26,9 @@ type holder struct {
 }
 
 func (h *host) newHolder() *holder {
-	st, err := stopper.New(h.session, nil)
+	st, err := stopper.New(h.session, &stopper.Options{
+		OpenNotify: func(pid int, _ string) (notify.Mechanism, error) { return h.sim.m.Notify(pid), nil },
+	})
 	if err != nil {
 		h.sim.fail("new stopper: %v", err)
 	}
@@ -49,6 +52,7 @@ var holderActs = []act{
 func (o *holder) request() stopper.Request {
 	rng := o.h.rng
 	return stopper.Request{
+		Style:     one(rng, stopper.Interrupt, stopper.Interrupt, stopper.Notify),
 		Selection: o.h.selection(),
 		Within:    time.Duration(1+rng.IntN(one(rng, 100, 5_000, 200_000))) * time.Microsecond,
 		Partial:   chance(rng, 0.3),
@@ -105,6 +109,7 @@ func (o *holder) look(h *stopper.Held, r stopper.Request) {
 		return
 	}
 	rep := h.Report()
+	inKernel := h.InKernel() // some may be on their way to a stop
 	held, missing := h.TIDs(), make(map[int]bool)
 	for _, m := range h.Missing() {
 		missing[m.TID] = true
@@ -119,16 +124,24 @@ func (o *holder) look(h *stopper.Held, r stopper.Request) {
 			s.fail("thread %d is held and missing", tid)
 		}
 	}
-	if rep.Stopped != len(held) || rep.Missed != len(missing) || rep.Requested != len(held)+len(missing) {
+	for _, tid := range inKernel {
+		if state := s.m.State(tid); state != 't' && state != 'Z' && !s.m.Sealed(tid) && !s.execs.Load() {
+			s.fail("thread %d is held in the kernel, is %c, and may run", tid, state)
+		}
+	}
+	if rep.Requested != rep.Stopped+rep.InKernel+rep.Missed {
+		s.fail("%+v", rep)
+	}
+	if r.Style == stopper.Interrupt && (rep.Stopped != len(held) || rep.Missed != len(missing) || rep.InKernel+len(inKernel) != 0) {
 		s.fail("%d are held and %d missing: %+v", len(held), len(missing), rep)
 	}
-	if !r.Selection.All() || !rep.Complete {
-		return
+	if !r.Selection.All() || !rep.Complete || r.Style == stopper.Notify && s.execs.Load() {
+		return // who is in an exec may have another number already
 	}
 	for _, tid := range s.m.Threads() {
 		tracer, state := s.m.TracerOf(tid), s.m.State(tid)
 		refused := tracer == 0 && s.plan.refused[tid]
-		if state != 'Z' && !s.isForeign(tracer) && !refused && !slices.Contains(held, tid) && !s.failedToSeize(o.h, tid) {
+		if state != 'Z' && !s.isForeign(tracer) && !refused && !slices.Contains(held, tid) && !slices.Contains(inKernel, tid) && !s.failedToSeize(o.h, tid) {
 			s.fail("all are held, but not thread %d, which is %c and tracer %d's", tid, state, tracer)
 		}
 	}

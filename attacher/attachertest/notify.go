@@ -4,34 +4,39 @@ import (
 	"slices"
 	"syscall"
 
+	"massattach/attacher"
 	"massattach/internal/sys"
 	"massattach/stopper/notify"
 )
 
-// armed is what a mechanism of notify style wants of a thread.
+// armed is what a mechanism of notify style wants of a thread: an entry in its map,
+// which is found by the number that the thread had when it was armed.
 type armed struct {
 	by       *Notify
-	work     bool // it comes by the notify point on its way to user mode
+	t        *task
+	off      bool // disarmed
+	work     bool // the thread comes by the notify point on its way to user mode
 	reported bool // it has been there
 	mute     bool // and could not be sent a signal
 	told     bool // which Look has said
 	sealed   bool // it was confirmed
+	merged   *attacher.Siginfo
 }
 
 // Notify is a mechanism that has a thread report at its exit to user mode, as the
 // task works of Linux 6.18 do: [notify.Mechanism].
 type Notify struct {
-	m     *Machine
-	pid   int
-	known map[int]bool
-	wake  chan struct{}
+	m       *Machine
+	pid     int
+	entries map[int]*armed
+	wake    chan struct{}
 }
 
 var _ notify.Mechanism = (*Notify)(nil)
 
 // Notify is a mechanism for the process pid.
 func (m *Machine) Notify(pid int) *Notify {
-	return &Notify{m: m, pid: pid, known: make(map[int]bool), wake: make(chan struct{}, 1)}
+	return &Notify{m: m, pid: pid, entries: make(map[int]*armed), wake: make(chan struct{}, 1)}
 }
 
 // Name is "fake".
@@ -47,7 +52,9 @@ func (n *Notify) Wake() <-chan struct{} { return n.wake }
 func (n *Notify) Add(tids []int) error {
 	return n.call("add", func() {
 		for _, tid := range tids {
-			n.known[tid] = true
+			if n.entries[tid] == nil {
+				n.entries[tid] = &armed{by: n, off: true}
+			}
 		}
 	})
 }
@@ -56,10 +63,10 @@ func (n *Notify) Add(tids []int) error {
 func (n *Notify) Remove(tids []int) {
 	_ = n.call("remove", func() {
 		for _, tid := range tids {
-			delete(n.known, tid)
-			if t := n.m.tasks[tid]; t != nil && t.armed != nil && t.armed.by == n {
-				t.armed = nil
+			if a := n.entries[tid]; a != nil {
+				a.off = true
 			}
+			delete(n.entries, tid)
 		}
 	})
 }
@@ -69,10 +76,11 @@ func (n *Notify) Arm(tids []int) error {
 	return n.call("arm", func() {
 		for _, tid := range tids {
 			t := n.m.tasks[tid]
-			if t == nil || !n.known[tid] || t.where >= zombie || t.g.pid != n.pid {
+			if t == nil || n.entries[tid] == nil || t.where >= zombie || t.g.pid != n.pid {
 				continue
 			}
-			t.armed = &armed{by: n, work: true}
+			a := &armed{by: n, t: t, work: true}
+			n.entries[tid], t.armed = a, a
 			if t.where == inUser {
 				t.kick() // it is interrupted, and comes by
 			}
@@ -83,47 +91,36 @@ func (n *Notify) Arm(tids []int) error {
 // Look says who is on its way.
 func (n *Notify) Look() (l notify.Look, err error) {
 	err = n.call("query", func() {
-		for _, tid := range n.tids() {
-			switch t := n.m.tasks[tid]; {
-			case t.armed.mute && !t.armed.told:
-				t.armed.told = true
+		for _, tid := range sorted(n.entries) {
+			a := n.entries[tid]
+			if a.off || a.t.where >= zombie {
+				continue
+			}
+			switch {
+			case a.mute && !a.told:
+				a.told = true
 				l.Mute = append(l.Mute, tid)
-			case !t.armed.reported && t.where == inUser && !t.job.traced && !t.job.stopped:
+			case !a.reported && a.t.where == inUser && !a.t.job.traced && !a.t.job.stopped:
 				l.Pending = append(l.Pending, tid)
+				continue
 			}
-		}
-		if len(l.Pending) == 0 {
-			for _, tid := range n.tids() {
-				n.m.tasks[tid].armed.sealed = true
-			}
+			a.sealed = true
 		}
 	})
 	return l, err
-}
-
-// tids are those that are armed.
-func (n *Notify) tids() (tids []int) {
-	for tid, t := range n.m.tasks {
-		if t.armed != nil && t.armed.by == n && t.where < zombie {
-			tids = append(tids, tid)
-		}
-	}
-	slices.Sort(tids)
-	return tids
 }
 
 // Disarm ends it.
 func (n *Notify) Disarm(tids []int) (reported []int, err error) {
 	err = n.call("disarm", func() {
 		for _, tid := range tids {
-			t := n.m.tasks[tid]
-			if t == nil || t.armed == nil || t.armed.by != n {
+			a := n.entries[tid]
+			if a == nil || a.off {
 				continue
 			}
-			if t.armed.reported && !t.armed.mute {
+			if a.off = true; a.reported && !a.mute {
 				reported = append(reported, tid)
 			}
-			t.armed = nil
 		}
 	})
 	return reported, err
@@ -134,23 +131,22 @@ func (n *Notify) Merged(tid int, _ syscall.Signal) (si []byte, merged bool) {
 	n.m.mu.Lock()
 	defer n.m.unlock()
 	t := n.m.tasks[tid]
-	if t == nil || t.merged == nil {
+	if t == nil || t.armed == nil || t.armed.merged == nil {
 		return nil, false
 	}
-	info := t.merged
-	t.merged = nil
+	info := t.armed.merged
+	t.armed.merged = nil
 	return info[:], true
 }
 
 // Close disarms all.
 func (n *Notify) Close() error {
-	_, err := n.Disarm(n.all())
-	return err
-}
-
-func (n *Notify) all() []int {
-	defer n.m.lock()()
-	return n.tids()
+	return n.call("close", func() {
+		for _, a := range n.entries {
+			a.off = true
+		}
+		clear(n.entries)
+	})
 }
 
 // call is the way in; a tool that was killed does nothing any more.
@@ -173,7 +169,10 @@ func (t *task) notifyPoint() bool {
 	if a == nil || !a.work {
 		return false
 	}
-	a.work, a.reported = false, true
+	if a.work = false; a.off {
+		return false
+	}
+	a.reported = true
 	for _, q := range t.pending {
 		if t.takes(q) && !stops(q.no) && q.no != syscall.SIGCONT {
 			return false // it stops for that one, and ours would swallow the next
@@ -217,16 +216,24 @@ func (t *task) pickSignal() syscall.Signal {
 // is pending: that one is to be delivered in its place (the tracepoint
 // signal_generate).
 func (t *task) merge(ours, own *signal) {
-	if !ours.ours || t.armed == nil && t.merged == nil {
+	if !ours.ours || t.armed == nil {
 		return
 	}
 	info := own.info
-	t.merged, ours.ours, ours.seq = &info, false, own.seq
+	t.armed.merged, ours.ours, ours.seq = &info, false, own.seq
+}
+
+// Sealed says whether the thread tid can't run in user mode before it has reported,
+// as far as a mechanism has confirmed.
+func (m *Machine) Sealed(tid int) bool {
+	defer m.lock()()
+	t := m.tasks[tid]
+	return t != nil && t.armed != nil && !t.armed.off && t.armed.sealed
 }
 
 // strict checks that a thread which was confirmed runs no user code.
 func (t *task) strict() {
-	if a := t.armed; a != nil && a.sealed && !a.mute {
+	if a := t.armed; a != nil && a.sealed && !a.off && !a.mute {
 		t.m.account.broken(t, "runs user code although it is arrested")
 	}
 }

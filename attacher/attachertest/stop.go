@@ -148,6 +148,9 @@ func (t *task) unlinkTracer() {
 	}
 	t.tracer.lose(t)
 	t.tracer, t.options = nil, 0
+	if t.armed != nil {
+		t.armed.sealed = false // nobody is there to stop for
+	}
 	t.job.trapStop, t.job.trapNotify = false, false
 	if !t.isExiting && (t.g.stopStopped || t.g.stopCount > 0) {
 		t.job.stopPending = true

@@ -67,8 +67,7 @@ type task struct {
 	oldTID   int   // before it execs
 	child    int   // whose birth it is about to report
 
-	armed  *armed            // to report before it runs in user mode
-	merged *attacher.Siginfo // of the target's own signal that one of ours stands for
+	armed *armed // to report before it runs in user mode
 }
 
 // jobctl is task_struct.jobctl (include/linux/sched/jobctl.h).

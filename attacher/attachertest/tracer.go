@@ -293,7 +293,7 @@ func (m *Machine) KillTool() {
 		}
 	}
 	for _, t := range m.tasks {
-		t.armed, t.merged = nil, nil
+		t.armed = nil
 	}
 	for _, b := range m.logs {
 		b.closed = true
