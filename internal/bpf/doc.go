@@ -2,7 +2,8 @@
 // compiled object beside it, and the handle that loads it.
 //
 // [Births] tells of the births of a process's threads as they happen. [Tasks]
-// reads the states, registers and counters of all of them at once.
+// reads the states, registers and counters of all of them at once. [Notify] has
+// threads stop before they run another instruction in user mode.
 //
 // The objects are compiled by clang 14, as Debian 12 has it, and committed, so
 // that nobody who builds massattach needs a compiler for them; `go generate`

@@ -48,20 +48,36 @@ struct sched_entity {
 	__u64 sum_exec_runtime;
 } CORE;
 
+struct sigaction {
+	void *sa_handler;
+} CORE;
+
+struct k_sigaction {
+	struct sigaction sa;
+} CORE;
+
+struct sighand_struct {
+	struct k_sigaction action[64];
+} CORE;
+
 struct task_struct {
 	unsigned int __state;
+	unsigned int flags;
+	unsigned int ptrace;
 	int on_cpu;
 	struct sched_entity se;
 	struct sched_info sched_info;
 	int exit_state;
 	int pid;
 	int tgid;
-	struct pid *thread_pid;
+	struct task_struct *parent; /* its tracer, if it has one */
 	struct task_struct *group_leader;
+	struct pid *thread_pid;
 	unsigned long nvcsw;
 	unsigned long nivcsw;
 	__u64 start_boottime;
 	char comm[16];
+	struct sighand_struct *sighand;
 	sigset_t blocked;
 	struct sigpending pending;
 } CORE;

@@ -1,6 +1,9 @@
 package sys
 
-import "syscall"
+import (
+	"slices"
+	"syscall"
+)
 
 // Timeout says where an interrupted call's relative time-out is to be found.
 type Timeout uint8
@@ -90,4 +93,12 @@ func CutShort() []int { return cutShort }
 func Interrupted(nr int) (Call, bool) {
 	c, ok := interrupted[nr]
 	return c, ok
+}
+
+// Shows reports whether a call that is interrupted may tell: it returns EINTR, or
+// early, or can't be made again. Those of which that takes a flag, a size or a
+// socket's time-out are among them. All others are restarted by the kernel.
+func Shows(nr int) bool {
+	_, eintr := interrupted[nr]
+	return eintr || endsEarly[nr] != nil || slices.Contains(cutShort, nr)
 }
