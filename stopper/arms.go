@@ -24,6 +24,7 @@ type arms struct {
 	m      notify.Mechanism // nil: not opened yet
 	known  map[int]bool     // to the mechanism
 	arming int              // the last
+	proven int              // the last of which everybody is in the kernel, or has stopped
 	ending atomic.Bool      // nobody is to be asked any more; set with the lock held
 	closed bool
 
@@ -145,12 +146,18 @@ func (st *Stopper) look() (pending int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("notify style: %w", err)
 	}
+	arming := a.arming
+	if len(l.Mute) == 0 && a.proven == arming {
+		return 0, nil
+	}
 	now := time.Now()
 	still := make(map[int]bool, len(l.Pending))
 	for _, tid := range l.Pending {
 		still[tid] = true
 	}
-	arming := a.arming
+	if len(l.Pending) == 0 {
+		a.proven = arming
+	}
 	err = st.session.Do(context.Background(), procfs.Selection{}, func(o *attacher.Owner) error {
 		w := st.ward(o.ID())
 		w.interrupt(o, l.Mute)
@@ -193,11 +200,13 @@ func (st *Stopper) disarm(goes func(*Held) bool, unsettled bool) (map[int]bool, 
 }
 
 // How often an arrest in notify style looks whether those who run have reported, at
-// first and later; and how often a hold of all looks whether somebody was born.
+// first and later; how often a hold looks whether somebody has woken up, or was born,
+// and how much of a CPU that may take.
 const (
 	lookFirst  = 20 * time.Microsecond
 	lookLast   = time.Millisecond
-	birthEvery = 2 * time.Millisecond
+	watchEvery = 2 * time.Millisecond
+	watchShare = 5 // a fifth
 )
 
 // confirm returns when all that are wanted are settled.
@@ -237,25 +246,21 @@ func (h *Held) guard() {
 // not be sent a signal is interrupted, and who was born by a call that was under way
 // in the kernel.
 func (h *Held) watch(ctx context.Context) {
-	m := h.st.view.Load().mechanism
-	if m == nil {
-		return
-	}
-	var births <-chan time.Time
-	if h.wanted == nil && h.complete {
-		every := time.NewTicker(birthEvery)
-		defer every.Stop()
-		births = every.C
-	}
+	all := h.wanted == nil && h.complete
+	timer := time.NewTimer(watchEvery)
+	defer timer.Stop()
 	for {
 		select {
-		case <-m.Wake():
-			_, _ = h.st.look() // nobody is there to be told of an error
-		case <-births:
-			_, _ = h.areAll(ctx)
+		case <-timer.C:
 		case <-ctx.Done():
 			return
 		}
+		begin := time.Now()
+		_, _ = h.st.look() // nobody is there to be told of an error
+		if all {
+			_, _ = h.areAll(ctx)
+		}
+		timer.Reset(max(watchEvery, watchShare*time.Since(begin)))
 	}
 }
 

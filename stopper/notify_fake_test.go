@@ -181,6 +181,7 @@ func TestMute(t *testing.T) {
 		f.areStopped(101)
 		counts(t, h, 1, 2)
 		f.m.Return(102, 1) // mute, and only found out now
+		time.Sleep(10 * time.Millisecond)
 		f.areStopped(101, 102)
 		counts(t, h, 2, 1)
 		if r := h.Report(); r.BestEffort != 2 {

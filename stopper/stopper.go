@@ -62,6 +62,9 @@ func New(s *attacher.Session, o *Options) (*Stopper, error) {
 	if st.trace == nil {
 		st.trace = new(Trace)
 	}
+	if st.openNotify == nil {
+		st.openNotify = notify.Open
+	}
 	st.arms.token = make(chan struct{}, 1)
 	st.arms.token <- struct{}{}
 	st.view.Store(&view{wards: make(map[int]*ward)})

@@ -12,7 +12,6 @@ import (
 // armed is what a mechanism of notify style wants of a thread: an entry in its map,
 // which is found by the number that the thread had when it was armed.
 type armed struct {
-	by       *Notify
 	t        *task
 	off      bool // disarmed
 	work     bool // the thread comes by the notify point on its way to user mode
@@ -29,14 +28,13 @@ type Notify struct {
 	m       *Machine
 	pid     int
 	entries map[int]*armed
-	wake    chan struct{}
 }
 
 var _ notify.Mechanism = (*Notify)(nil)
 
 // Notify is a mechanism for the process pid.
 func (m *Machine) Notify(pid int) *Notify {
-	return &Notify{m: m, pid: pid, entries: make(map[int]*armed), wake: make(chan struct{}, 1)}
+	return &Notify{m: m, pid: pid, entries: make(map[int]*armed)}
 }
 
 // Name is "fake".
@@ -45,15 +43,12 @@ func (n *Notify) Name() string { return "fake" }
 // Guarantee is strict.
 func (n *Notify) Guarantee() notify.Guarantee { return notify.Strict }
 
-// Wake tells of threads that are mute.
-func (n *Notify) Wake() <-chan struct{} { return n.wake }
-
 // Add makes threads known.
 func (n *Notify) Add(tids []int) error {
 	return n.call("add", func() {
 		for _, tid := range tids {
 			if n.entries[tid] == nil {
-				n.entries[tid] = &armed{by: n, off: true}
+				n.entries[tid] = &armed{off: true}
 			}
 		}
 	})
@@ -79,7 +74,7 @@ func (n *Notify) Arm(tids []int) error {
 			if t == nil || n.entries[tid] == nil || t.where >= zombie || t.g.pid != n.pid {
 				continue
 			}
-			a := &armed{by: n, t: t, work: true}
+			a := &armed{t: t, work: true}
 			n.entries[tid], t.armed = a, a
 			if t.where == inUser {
 				t.kick() // it is interrupted, and comes by
@@ -181,10 +176,6 @@ func (t *task) notifyPoint() bool {
 	sig := t.pickSignal()
 	if sig == 0 {
 		a.mute = true
-		select {
-		case a.by.wake <- struct{}{}:
-		default:
-		}
 		return false
 	}
 	t.m.sent++

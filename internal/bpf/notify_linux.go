@@ -22,7 +22,8 @@ import (
 // Who is no tracee, or has ended, is passed over by all of them.
 type Notify struct {
 	mu      sync.Mutex
-	shared  *notifier // nil after Close
+	merging sync.RWMutex // for Merged, which does not wait for programs; after mu
+	shared  *notifier    // nil after Close; written to with both locks held
 	known   map[int]struct{}
 	waiting []int  // armed, and perhaps not yet safe
 	mutes   uint64 // of all sessions, that were looked for
@@ -71,7 +72,9 @@ func (n *Notify) Close() error {
 		return nil
 	}
 	err := n.run(n.shared.programs.Remove, slices.Collect(maps.Keys(n.known)), func(int, answer) {})
+	n.merging.Lock()
 	n.shared = nil
+	n.merging.Unlock()
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.users--; shared.users > 0 {
@@ -180,8 +183,8 @@ func (n *Notify) Disarm(tids []int) (reported []int, err error) {
 // Merged says whether a signal of the target's own was merged into ours, number sig,
 // that tid has stopped by, and which: a siginfo_t. It is told once.
 func (n *Notify) Merged(tid int, sig syscall.Signal) (siginfo []byte, merged bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+	n.merging.RLock()
+	defer n.merging.RUnlock()
 	if n.shared == nil {
 		return nil, false
 	}

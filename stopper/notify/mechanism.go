@@ -28,7 +28,7 @@ const (
 var ErrNotSupported = errors.New("not supported here")
 
 // Mechanism arms threads of one process. Its methods may be called from any
-// goroutine, but one at a time, except for Merged and Wake. Threads are named as in the caller's PID namespace;
+// goroutine, but one at a time, except for Merged. Threads are named as in the caller's PID namespace;
 // one that has ended is no error.
 type Mechanism interface {
 	// Name is that in reports: "task_work", "ptrace".
@@ -44,11 +44,9 @@ type Mechanism interface {
 	// number.
 	Arm(tids []int) error
 	// Look says how far the armed threads are. The arrest is confirmed when nobody
-	// is pending. During the hold it is called after each Wake.
+	// is pending. During the hold it is called again and again: some become mute then,
+	// and with a best-effort mechanism it is what keeps threads from running.
 	Look() (Look, error)
-	// Wake receives when a thread may have become mute since, or pending: Look says
-	// so. It has room for one.
-	Wake() <-chan struct{}
 	// Disarm ends it. The answer are those of the threads that have reported since
 	// they were armed, by a signal of the mechanism's: their stops have been
 	// collected, or are still to come. Not among them are those that were mute, and
