@@ -11,6 +11,8 @@ type Task struct {
 	Comm  string
 	State byte // as in /proc/TID/stat: R, S, D, T, t, X, Z, P, I
 	OnCPU bool
+	// Queued: it is in a run queue, whatever its state is.
+	Queued bool
 	// Call is the number of the system call that the thread is in, -1 in none;
 	// then Args mean nothing. PC and SP are those of user mode. Of a thread
 	// that is on a CPU all of these are of its last way into the kernel.
@@ -23,13 +25,17 @@ type Task struct {
 	Start            time.Duration // since the boot
 	// Ran, Waited and Runs are how long and how often it has been on a CPU,
 	// and how long it waited for one, as in /proc/TID/schedstat. Runs was read
-	// first: a thread that is off the CPU in this record and has the same Runs
-	// in a later one has not run in between.
+	// first: a thread that is neither OnCPU nor Queued in this record and has the
+	// same Runs in a later one has not run in between, and all that is here is
+	// of one moment.
 	Ran, Waited time.Duration
 	Runs        uint64
 	// Voluntary and Involuntary are how often it has left the CPU.
 	Voluntary, Involuntary uint64
 }
+
+// Off says whether the thread was off the CPU, and not about to come back.
+func (t Task) Off() bool { return !t.OnCPU && !t.Queued }
 
 // Of task_struct.__state and exit_state (include/linux/sched.h, Linux 6.1).
 const (

@@ -21,11 +21,38 @@ struct task {
 	__s64 call;
 	__u32 tid;
 	__u32 state, exit_state;
-	__u32 on_cpu;
+	__u32 place;		// on_cpu, queued
 	char comm[16];
 };
 
+enum { on_cpu = 1, queued = 2 };
+
+// What else there is in a task_struct; sched_delayed since Linux 6.12.
+struct sched_entity___delayed {
+	unsigned char sched_delayed;
+} CORE;
+
+struct task_struct___queue {
+	int on_rq;
+	struct sched_entity___delayed se;
+} CORE;
+
+// runnable says whether the thread is in a run queue, to be picked: not one that
+// sleeps and whose removal was put off (DELAY_DEQUEUE).
+static __always_inline int runnable(struct task_struct *t)
+{
+	struct task_struct___queue *q = (void *)t;
+
+	if (!q->on_rq)
+		return 0;
+	return !(bpf_core_field_exists(q->se.sched_delayed) && q->se.sched_delayed);
+}
+
+// in_order has what is read before it read before what is read behind it.
+
 #if defined(__TARGET_ARCH_x86)
+
+#define in_order() barrier() // loads stay in order
 
 struct pt_regs {
 	unsigned long r10, r9, r8, dx, si, di, orig_ax, ip, sp;
@@ -45,6 +72,12 @@ static __always_inline void registers(struct task *r, struct pt_regs *regs)
 }
 
 #elif defined(__TARGET_ARCH_arm64)
+
+// An atomic operation whose result is used orders loads; on memory of its own.
+#define in_order() do { \
+	__u64 word = 0; \
+	asm volatile("" ::"r"(__sync_fetch_and_add(&word, 1)) : "memory"); \
+} while (0)
 
 struct pt_regs {
 	__u64 regs[31];
@@ -77,11 +110,21 @@ int on_task(struct bpf_iter__task *ctx)
 	if (!t)
 		return 0;
 	r.tid = number_of(t, pid_ns);
-	// Before the state: one that is found off the CPU later has not run since.
+	// In this order: of one that is found in no run queue, and then on no CPU,
+	// all that follows is what it left behind, as long as runs stays the same.
+	// To run again it has to be queued first, and when it is picked from the
+	// queue it is counted (kernel/sched/stats.h, sched_info_arrive) before on_cpu
+	// is set (prepare_task_switch): without a look at the queue one that is
+	// just being switched to would pass. So would one that was preempted on its
+	// way to sleep, whose return is not counted.
 	r.runs = t->sched_info.pcount;
+	in_order();
+	r.place = runnable(t) ? queued : 0;
+	in_order();
+	r.place |= t->on_cpu ? on_cpu : 0;
+	in_order();
 	r.waited = t->sched_info.run_delay;
 	r.ran = t->se.sum_exec_runtime;
-	r.on_cpu = t->on_cpu;
 	r.state = t->__state;
 	r.exit_state = t->exit_state;
 	r.blocked = t->blocked.sig[0];

@@ -78,11 +78,19 @@ func (t *Tasks) Close() error {
 	return errors.Join(err, t.program.Close())
 }
 
+// The bits of a record's place.
+const (
+	placeOnCPU  = 1
+	placeQueued = 2
+)
+
 // recordSize is that of struct task of tasks.bpf.c.
 const recordSize = 8*(8+2+6+1) + 4*4 + 16
 
 // All reads every thread once, each at a moment of its own, in the order of
-// their births. An error ends it.
+// their births. An error ends it. A thread that ends while it is read may end the
+// pass before its time, without an error (kernel/bpf/task_iter.c,
+// task_group_seq_get_next): who wants all has to count.
 func (t *Tasks) All() iter.Seq2[Task, error] {
 	return func(yield func(Task, error) bool) {
 		f, err := sys.OpenIterator(t.link)
@@ -128,7 +136,7 @@ func decode(b []byte) (t Task) {
 	half := func(i int) uint32 { return binary.NativeEndian.Uint32(b[4*i:]) }
 	t.TID = int(half(0))
 	t.State = stateLetter(half(1), half(2))
-	t.OnCPU = half(3) != 0
+	t.OnCPU, t.Queued = half(3)&placeOnCPU != 0, half(3)&placeQueued != 0
 	comm, _, _ := bytes.Cut(b[16:32], []byte{0})
 	t.Comm = string(comm)
 	return t
