@@ -6,7 +6,8 @@
 // gives a [Process], and a Process lists its threads ([Process.AppendTIDs],
 // [Process.Chunks]), reads one ([Process.Stat], [Process.Status],
 // [Process.Syscall], ...) or picks some of them ([Process.Select],
-// [Process.Threads]).
+// [Process.Threads]). A [Task] is one thread that was opened, for who looks at it
+// again and again.
 //
 // # What is read
 //

@@ -20,8 +20,10 @@ func isGone(err error) bool { return errors.Is(err, unix.ESRCH) }
 var errGone error = unix.ESRCH
 
 // openDir opens a directory for getdents and openat. close with closeFD.
-func openDir(path string) (int, error) {
-	return openRetry(atCWD, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)
+func openDir(path string) (int, error) { return openDirAt(atCWD, path) }
+
+func openDirAt(dir int, path string) (int, error) {
+	return openRetry(dir, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)
 }
 
 // openAt opens a file for reading.
@@ -45,6 +47,15 @@ func closeFD(fd int) { _ = unix.Close(fd) }
 func readFD(fd int, buf []byte) (int, error) {
 	for {
 		n, err := unix.Read(fd, buf)
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+func preadFD(fd int, buf []byte, at int64) (int, error) {
+	for {
+		n, err := unix.Pread(fd, buf, at)
 		if err != unix.EINTR {
 			return max(n, 0), err
 		}

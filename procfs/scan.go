@@ -13,10 +13,9 @@ type scan struct {
 	pre  Detail // for Func
 	all  Detail // those two, and what the fields of sel ask about
 
-	nr    int  // of sel.Syscall
-	named bool // it is a name, of the native ABI
-
-	abi       abi   // of the process, once somebody was asked
+	nr        int  // of sel.Syscall
+	named     bool // it is a name, of the native ABI
+	names     *Names
 	undecided error // the first reason why a thread could not be judged
 }
 
@@ -24,7 +23,7 @@ func (p *Process) newScan(sel Selection, what Detail) (*scan, error) {
 	if err := sel.Validate(); err != nil {
 		return nil, err
 	}
-	s := &scan{p: p, sel: sel, what: what, pre: sel.Reads}
+	s := &scan{p: p, sel: sel, what: what, pre: sel.Reads, names: p.Names()}
 	if s.pre == 0 {
 		s.pre = DetailAll
 	}
@@ -137,7 +136,7 @@ func (s *scan) adopt(last, next []int) []int {
 
 // keep moves the picked ones of tids to the front.
 func (s *scan) keep(tids []int) ([]int, error) {
-	if !s.sel.filters() {
+	if !s.sel.Looks() {
 		return tids, nil
 	}
 	kept := tids[:0]
@@ -203,7 +202,7 @@ func (l *look) syscallAgrees() bool {
 	if l.sel.Syscall == NoSyscall {
 		return l.call.Nr < 0
 	}
-	return l.call.Nr == l.nr && !(l.named && l.compat(l.TID))
+	return l.call.Nr == l.nr && !(l.named && l.names.Compat(l.TID))
 }
 
 // load reads those of the details that have not been tried. It is false when the
@@ -232,12 +231,8 @@ func (l *look) load(d Detail) bool {
 			return false
 		}
 		l.call = call
-		if err == nil && call.Nr >= 0 {
-			if l.compat(l.TID) {
-				l.Syscall = syscallNumber(call.Nr)
-			} else {
-				l.Syscall = SyscallName(call.Nr)
-			}
+		if err == nil {
+			l.Syscall = l.names.Syscall(l.TID, call.Nr)
 		}
 	}
 	if d&DetailWchan != 0 {
@@ -266,13 +261,4 @@ func (l *look) took(d Detail, err error) bool {
 	}
 	l.err = err
 	return false
-}
-
-// compat says whether the names of this build are wrong for the process. It asks
-// thread after thread until one knows: a zombie leader does not.
-func (s *scan) compat(tid int) bool {
-	if s.abi == abiUnknown {
-		s.abi = s.p.abi(tid)
-	}
-	return s.abi == abiCompat
 }

@@ -40,10 +40,11 @@ type Selection struct {
 
 // All says whether this is a selection that picks all threads without a look at
 // any.
-func (s Selection) All() bool { return s.TIDs == nil && !s.filters() }
+func (s Selection) All() bool { return s.TIDs == nil && !s.Looks() }
 
-// filters says whether a thread's number does not yet decide.
-func (s Selection) filters() bool {
+// Looks says whether it takes a look at a thread to decide, because its number does
+// not yet.
+func (s Selection) Looks() bool {
 	return s.Comm != "" || s.State != "" || s.Syscall != "" || s.Func != nil
 }
 
@@ -70,6 +71,29 @@ func (s Selection) Validate() error {
 		}
 	}
 	return nil
+}
+
+// Matcher answers a function that judges a thread by what is known of it, for who
+// knows it from elsewhere: by all that s asks about but Func. nr is the number of
+// the call that the thread is blocked in, negative for none, and one of the native
+// ABI. The selection has to be a valid one.
+func (s Selection) Matcher() func(tid int, comm string, state byte, nr int) bool {
+	call, _, _ := parseSyscallName(s.Syscall)
+	wanted := make(map[int]bool, len(s.TIDs))
+	for _, tid := range s.TIDs {
+		wanted[tid] = true
+	}
+	return func(tid int, comm string, state byte, nr int) bool {
+		switch {
+		case s.TIDs != nil && !wanted[tid],
+			s.Comm != "" && !matchGlob(s.Comm, comm),
+			s.State != "" && strings.IndexByte(s.State, state) < 0:
+			return false
+		case s.Syscall == NoSyscall:
+			return nr < 0
+		}
+		return s.Syscall == "" || nr == call
+	}
 }
 
 // Select appends the threads that sel picks to dst. One scan decides: each

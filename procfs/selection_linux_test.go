@@ -75,6 +75,39 @@ func TestSelect(t *testing.T) {
 	}
 }
 
+// A matcher picks the same of what is known already.
+func TestMatcher(t *testing.T) {
+	p, _ := fakeProcess(t)
+	name := SyscallName(7)
+	for _, sel := range []Selection{
+		{}, {TIDs: []int{13, 99, 5, 13}}, {TIDs: []int{}}, {Comm: "pool*"}, {Comm: "pool?[12]", State: "SD"}, {State: "DZ"},
+		{TIDs: []int{5, 11, 12}, Comm: "p*", State: "SR", Syscall: name}, {Syscall: name, Comm: "gc"}, {Syscall: "syscall_7", TIDs: []int{11, 12}},
+		{Syscall: "syscall_8", Comm: "gc"}, {Syscall: NoSyscall, TIDs: []int{5, 12, 13}},
+	} {
+		want, err := p.Select(sel, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		match := sel.Matcher()
+		var got []int
+		for th, err := range p.Threads(Selection{}, DetailComm|DetailState) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			call, err := p.Syscall(th.TID)
+			if err != nil {
+				call.Nr = -1 // nobody asks
+			}
+			if match(th.TID, th.Comm, th.State, call.Nr) {
+				got = append(got, th.TID)
+			}
+		}
+		if d := cmp.Diff(sorted(want), sorted(got)); d != "" {
+			t.Errorf("%+v: %s", sel, d)
+		}
+	}
+}
+
 func TestValidate(t *testing.T) {
 	p, _ := fakeProcess(t)
 	for _, sel := range []Selection{{TIDs: []int{0}}, {TIDs: []int{1, -1}}, {Comm: "["}, {State: "Q"}, {State: "S,"}, {State: "s"},
