@@ -24,6 +24,7 @@ const (
 	churn
 	recv
 	hot
+	pair
 	birth
 	timed
 	numKinds
@@ -36,6 +37,9 @@ func ownDescriptors() int {
 	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &lim)
 	return int(min(256, lim.Cur/8))
 }
+
+// pairSleep is for how long a pair thread sleeps; the kernel adds 50 µs.
+const pairSleep = 100 * time.Microsecond
 
 // semsPerSet is below every limit (SEMMSL was 250 before Linux 3.19).
 const semsPerSet = 250
@@ -91,6 +95,11 @@ func (in *inner) arm(t *tcb, k int) error {
 		// The tid is put in when it is known, in the thread's own script.
 		t.mode = modeSys
 		t.nr = unix.SYS_TGKILL
+	case pair:
+		t.mode = modePair
+		t.ts = [2]int64{0, int64(pairSleep)}
+		t.nr = unix.SYS_CLOCK_NANOSLEEP
+		t.args = [6]uint64{unix.CLOCK_MONOTONIC, 0, addr(&t.ts[0])}
 	case churn:
 		t.mode = modeChurn
 	}

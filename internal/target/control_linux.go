@@ -258,5 +258,8 @@ func (in *inner) threadAccount(tid int) (ThreadAccount, error) {
 	if a.Early > 0 {
 		a.Result = resultName(atomic.LoadInt64(&t.last))
 	}
+	if int(t.kind) == pair {
+		a.Pair = addr(&t.first)
+	}
 	return a, nil
 }

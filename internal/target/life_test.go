@@ -239,7 +239,7 @@ func TestSpawnAndEnd(t *testing.T) {
 	p := start(t, target.Spec{Recv: 1})
 	for _, kind := range []string{
 		target.KindFutex, target.KindEpoll, target.KindSem, target.KindRead, target.KindSleep,
-		target.KindSpin, target.KindSys, target.KindChurn, target.KindRecv, target.KindHot,
+		target.KindSpin, target.KindSys, target.KindChurn, target.KindRecv, target.KindHot, target.KindPair,
 	} {
 		tids, err := p.Spawn(ctx, kind, 2)
 		if err != nil {

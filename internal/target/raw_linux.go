@@ -20,6 +20,7 @@ const (
 	modeSys          // the same without pause, a result is expected
 	modeSpin         // reads the clock
 	modeChurn        // makes threads that end at once
+	modePair         // writes its pair, makes the call, again and again
 	modeExit         // ends
 )
 
@@ -68,7 +69,9 @@ type tcb struct {
 	aux  [2]int32 // descriptors, or semaphore set and number
 	born int64    // CLOCK_MONOTONIC
 	end  [2]int64 // a timespec
-	_    [16]byte
+
+	// pair: which round it is. In user mode the one is ahead of the other.
+	first, second uint64
 }
 
 // A step is one system call of a script.

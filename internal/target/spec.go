@@ -18,13 +18,14 @@ const (
 	KindChurn  = "churn"  // makes threads that end at once, one after another
 	KindRecv   = "recv"   // futex, receives a flood of signals; its EINTRs are expected
 	KindHot    = "hot"    // sends itself the signal HotSignal without pause
+	KindPair   = "pair"   // writes two words and sleeps a moment, again and again; they match whenever it sleeps
 	KindBirth  = "birth"  // made at a rate, lives a while in epoll_wait, ends
 	KindCall   = "call"   // makes one call of the table, see Target.StartCall
 )
 
 var kinds = [...]string{
 	KindLeader, KindFutex, KindEpoll, KindSem, KindSleep, KindRead, KindSpin,
-	KindSys, KindChurn, KindRecv, KindHot, KindBirth, KindCall,
+	KindSys, KindChurn, KindRecv, KindHot, KindPair, KindBirth, KindCall,
 }
 
 // HotSignal is the real-time signal of hot threads, and the default of floods.
@@ -47,6 +48,7 @@ type Spec struct {
 	Churn int `json:"churn,omitempty"`
 	Recv  int `json:"recv,omitempty"`
 	Hot   int `json:"hot,omitempty"`
+	Pair  int `json:"pair,omitempty"`
 
 	// Total, if not 0, is the number of threads in all, with the main one
 	// and the runtime's own, which are ten or so: as many futex threads are
@@ -145,6 +147,8 @@ func (s *Spec) count(kind string) int {
 		return s.Recv
 	case KindHot:
 		return s.Hot
+	case KindPair:
+		return s.Pair
 	}
 	return 0
 }

@@ -111,6 +111,7 @@ type ThreadAccount struct {
 	Early   int64  `json:"early"`
 	Calls   int64  `json:"calls"`
 	Handled int64  `json:"handled"` // handler runs
+	Pair    uint64 `json:"pair"`    // of a pair thread: the address of its two words
 	Result  string `json:"result,omitempty"`
 }
 

@@ -97,7 +97,7 @@ func (in *inner) placed(t *tcb, path, b *[]byte) bool {
 		return false
 	}
 	switch t.mode {
-	case modeSys, modeSpin, modeChurn:
+	case modeSys, modeSpin, modeChurn, modePair:
 		return atomic.LoadUint64(&t.calls) > 0
 	case modeExit:
 		return true
