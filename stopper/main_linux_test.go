@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -232,3 +233,11 @@ func (s *scene) runs() {
 		return true
 	})
 }
+
+// mustHave says whether a feature of the kernel must be there: MASSATTACH_REQUIRE
+// names it.
+func mustHave(feature string) bool {
+	return slices.Contains(strings.Split(os.Getenv("MASSATTACH_REQUIRE"), ","), feature)
+}
+
+const errFault = syscall.EFAULT

@@ -16,7 +16,8 @@ type Stopper struct {
 	session *attacher.Session
 	trace   *Trace
 	view    atomic.Pointer[view] // read at each stop
-	mu      sync.Mutex           // for who makes a new view
+	mu      sync.Mutex           // for who makes a new view, or the examiner
+	exam    *Examiner            // nil until somebody examines
 
 	mechanism  string
 	openNotify func(int, string) (notify.Mechanism, error)
