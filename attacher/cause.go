@@ -119,6 +119,16 @@ func (f Facts) Obstacles() []Obstacle {
 	return all
 }
 
+// Refused explains why the kernel denies a look at the thread f is about, for which
+// it takes the right to attach and no more: at its memory, or at the system call
+// that it is in. Who traces it has nothing to do with that. It is pure.
+func (f Facts) Refused() Obstacle {
+	if all := f.denied(); all != nil {
+		return all[0]
+	}
+	return f.guess()
+}
+
 // explain names the cause of errno on a thread that is not gone. It is pure.
 func explain(errno error, f Facts) Obstacle {
 	if all := f.barred(); all != nil {

@@ -94,6 +94,23 @@ func TestExplainUnknown(t *testing.T) {
 
 // What the kernel grants is granted, whatever the facts look like; and what has
 // nothing to do with access stays in the way.
+// A look is refused for want of access, and never because somebody traces the
+// thread or it is one of ours.
+func TestRefused(t *testing.T) {
+	f := Facts{TID: 7, State: 't', Self: true, TracerTID: 71, OurUID: 1000, SameUserNS: true, Dumpable: true, Yama: -1}
+	if o := f.Refused(); o.Cause != CauseOtherUser || o.Hint() == "" {
+		t.Errorf("%+v", o)
+	}
+	f.SameUser = true
+	if o := f.Refused(); o.Cause != CauseNoCapability || o.Detail == "" {
+		t.Errorf("%+v", o)
+	}
+	f.Privileged = true
+	if o := f.Refused(); o.Cause != CauseUnknown || o.Detail == "" {
+		t.Errorf("%+v", o)
+	}
+}
+
 func TestObstaclesGranted(t *testing.T) {
 	f := Facts{TID: 7, State: 'S', UID: 5, OurUID: 6, Yama: 1, MoreCaps: true, Access: AccessGranted}
 	if all := f.Obstacles(); all != nil {
