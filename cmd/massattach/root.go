@@ -61,6 +61,7 @@ func (t *tool) run(ctx context.Context, args []string) int {
 const examples = `  massattach demo                         what attaching does, and what stopping does
   massattach threads                      the processes with the most threads
   massattach threads 4211                 what the threads of 4211 are doing
+  sudo massattach examine 4211            where they stand, without stopping one
   massattach doctor 4211                  whether attaching to it would work
   sudo massattach attach 4211             attach to all of them until Ctrl-C
   sudo massattach attach --for 5s --format json $(pidof server)
@@ -102,7 +103,7 @@ again without a trace.`,
 	root.Flags().Bool("version", false, "print the version")
 	root.SetUsageTemplate(usageTemplate)
 	root.SetVersionTemplate("massattach {{.Version}}\n")
-	root.AddCommand(t.attachCommand(), t.demoCommand(), t.doctorCommand(), t.stopCommand(), t.threadsCommand(), t.watchCommand())
+	root.AddCommand(t.attachCommand(), t.demoCommand(), t.doctorCommand(), t.examineCommand(), t.stopCommand(), t.threadsCommand(), t.watchCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range append(root.Commands(), root) {

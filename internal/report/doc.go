@@ -2,7 +2,8 @@
 // and the same told to people.
 //
 // A [Session] is the account of one process that was attached to. [Threads],
-// [Counts] and [Process] are lists from /proc. [Demo] compares what a process
+// [Counts] and [Process] are lists from /proc, [Exams] are what threads were found
+// to do. [Demo] compares what a process
 // noticed of several treatments. [Failed] stands in the place of any of them
 // where there is nothing to report. Each has a method Text, which writes it for
 // people, and is an object of its own for [WriteJSON]. An [Event] is one of many

@@ -120,6 +120,8 @@ func (c Counts) cell(value string) string {
 	switch {
 	case c.By == "state":
 		return stateName(value)
+	case c.By == "verdict":
+		return verdictWords(value)
 	case value == "" && c.By == "syscall":
 		return "in no system call, or on a CPU"
 	case value == "":
