@@ -42,6 +42,30 @@
 // stopped stays stopped for its parent, before, during and after a hold; a
 // SIGCONT or a SIGSTOP that comes during a hold acts when it ends.
 //
+// # A look without an arrest
+//
+// [Examine], [ExamineAll], the methods of a [Stopper] by the same names and an
+// [Examiner] look at threads that nobody stops, signals or wakes. They take no
+// session, and no tracer.
+//
+//	err := stopper.Examine(ctx, pid, tid, func(e *stopper.Exam) error {
+//		return e.ReadAt(stack, e.Call.SP)
+//	})
+//
+// What is seen is of one moment if the thread does not run meanwhile, and that can
+// be told: the kernel counts how often it has put each thread on a CPU. So the count
+// is read first; then the thread has to be off the CPU, and in no run queue; then
+// comes what there is to see; and then the same count. To run, a thread has to be
+// queued, and is counted when it is picked from the queue, before its first
+// instruction. By /proc it is the kernel that waits until the thread is off, when
+// it is asked for its system call; a record of the iterator (internal/bpf) says so
+// itself, and a second pass has the second count. Where the kernel keeps no account
+// (schedstat reads 0 0 0) how often the thread has left a CPU does as well, if it is
+// found off the CPU before both of its readings are compared.
+//
+// A thread is known by its directory in /proc, once opened, or by its record: who is
+// given its number later is never taken for it.
+//
 // # Who owns what
 //
 // What a tracer's tracees are held for is in a ward, one a tracer, and changed on

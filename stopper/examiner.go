@@ -46,6 +46,7 @@ type Examiner struct {
 	scanning sync.Mutex // one goroutine at a time
 	tasks    tasks      // nil until it is loaded
 	loadErr  error      // why it can't be
+	records  []bpf.Task // has room for those of a pass
 }
 
 // tasks is a [bpf.Tasks], or a fake.

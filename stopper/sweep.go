@@ -16,8 +16,9 @@ import (
 // those.
 func (x *Examiner) sweep(ctx context.Context, it tasks, sel procfs.Selection, namer namer, show func(*Exam) error) error {
 	match := sel.Matcher()
-	var first []bpf.Task
-	seen := make(map[int]bool)
+	var listed []int
+	first := x.records[:0]
+	defer func() { x.records = first }()
 	for t, err := range it.All() {
 		if err != nil {
 			return err
@@ -25,7 +26,8 @@ func (x *Examiner) sweep(ctx context.Context, it tasks, sel procfs.Selection, na
 		if t.Off() && t.Runs == 0 {
 			return x.walk(ctx, sel, namer, show) // this kernel keeps no account
 		}
-		if seen[t.TID] = true; match(t.TID, t.Comm, t.State, callOf(t).Nr) {
+		listed = append(listed, t.TID)
+		if match(t.TID, t.Comm, t.State, callOf(t).Nr) {
 			first = append(first, t)
 		}
 	}
@@ -50,7 +52,7 @@ func (x *Examiner) sweep(ctx context.Context, it tasks, sel procfs.Selection, na
 			return err
 		}
 	}
-	return x.missed(ctx, sel, seen, namer, show)
+	return x.missed(ctx, sel, listed, namer, show)
 }
 
 // judge makes the verdict of a record, by the runs of a later pass.
@@ -86,13 +88,17 @@ func callOf(t bpf.Task) procfs.Syscall {
 }
 
 // missed examines by /proc who is there and was not in the pass.
-func (x *Examiner) missed(ctx context.Context, sel procfs.Selection, seen map[int]bool, namer namer, show func(*Exam) error) error {
+func (x *Examiner) missed(ctx context.Context, sel procfs.Selection, listed []int, namer namer, show func(*Exam) error) error {
 	n, err := x.people.NumThreads()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil // it has ended since
-	case err == nil && n <= len(seen):
+	case err == nil && n <= len(listed):
 		return nil
+	}
+	seen := make(map[int]bool, len(listed))
+	for _, tid := range listed {
+		seen[tid] = true
 	}
 	ids, err := x.people.Pick(procfs.Selection{TIDs: sel.TIDs})
 	if err != nil {

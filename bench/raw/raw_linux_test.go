@@ -17,6 +17,22 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// Threads that sleep are coherent.
+func TestExamine(t *testing.T) {
+	p, err := target.Start(context.Background(), target.Spec{Epoll: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	tids, err := raw.List(p.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := raw.Examine(p.PID(), tids); err != nil || n < 6 {
+		t.Errorf("%d of %d, %v", n, len(tids), err)
+	}
+}
+
 // A list with a thread that is gone is an error, and nobody of it stays
 // attached.
 func TestGone(t *testing.T) {

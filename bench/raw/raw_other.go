@@ -18,6 +18,7 @@ func Split([]int, int) (*Session, error) { return nil, errors.ErrUnsupported }
 func Forward([]int) (*Session, error)    { return nil, errors.ErrUnsupported }
 func Follow([]int) (*Session, error)     { return nil, errors.ErrUnsupported }
 func List(int) ([]int, error)            { return nil, errors.ErrUnsupported }
+func Examine(int, []int) (int, error)    { return 0, errors.ErrUnsupported }
 func (*Session) Release() time.Duration  { return 0 }
 
 // Arrester is a bare tracer thread.
