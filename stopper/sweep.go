@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 
 	"massattach/internal/bpf"
 	"massattach/procfs"
@@ -11,25 +12,13 @@ import (
 
 // sweep examines many threads by two passes of the iterator: who was off the CPU in
 // the first, and has run as often in the second, has not run in between.
-//
-// A pass may lack threads, because one ends while it is read: /proc is asked for
-// those.
 func (x *Examiner) sweep(ctx context.Context, it tasks, sel procfs.Selection, namer namer, show func(*Exam) error) error {
-	match := sel.Matcher()
-	var listed []int
-	first := x.records[:0]
-	defer func() { x.records = first }()
-	for t, err := range it.All() {
-		if err != nil {
-			return err
-		}
-		if t.Off() && t.Runs == 0 {
-			return x.walk(ctx, sel, namer, show) // this kernel keeps no account
-		}
-		listed = append(listed, t.TID)
-		if match(t.TID, t.Comm, t.State, callOf(t).Nr) {
-			first = append(first, t)
-		}
+	first, rest, err := x.pass(it, sel)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(first, func(t bpf.Task) bool { return t.Off() && t.Runs == 0 }) {
+		return x.walk(ctx, sel, namer, show) // this kernel keeps no account
 	}
 	second := make(map[int]procfs.Schedstat, len(first))
 	for t, err := range it.All() {
@@ -52,7 +41,41 @@ func (x *Examiner) sweep(ctx context.Context, it tasks, sel procfs.Selection, na
 			return err
 		}
 	}
-	return x.missed(ctx, sel, listed, namer, show)
+	sel.TIDs = rest
+	return x.walk(ctx, sel, namer, show)
+}
+
+// pass reads all threads once and answers the records of those that sel picks; they
+// are valid until the next pass. It may lack threads, because one ended while it was
+// read: rest are those, and it is not nil.
+func (x *Examiner) pass(it tasks, sel procfs.Selection) (picked []bpf.Task, rest []int, err error) {
+	match := sel.Matcher()
+	picked, rest = x.records[:0], []int{}
+	defer func() { x.records = picked[:0] }()
+	listed := make(map[int]bool, cap(picked))
+	for t, err := range it.All() {
+		if err != nil {
+			return nil, nil, err
+		}
+		listed[t.TID] = true
+		if match(t.TID, t.Comm, t.State, callOf(t).Nr) {
+			picked = append(picked, t)
+		}
+	}
+	n, err := x.people.NumThreads()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return picked, rest, nil // it has ended since
+	case err == nil && n <= len(listed):
+		return picked, rest, nil
+	}
+	ids, err := x.people.Pick(procfs.Selection{TIDs: sel.TIDs})
+	for _, id := range ids {
+		if !listed[id.TID] {
+			rest = append(rest, id.TID)
+		}
+	}
+	return picked, rest, err
 }
 
 // judge makes the verdict of a record, by the runs of a later pass.
@@ -85,31 +108,4 @@ func callOf(t bpf.Task) procfs.Syscall {
 		return procfs.Syscall{Nr: -1, Running: true}
 	}
 	return procfs.Syscall{Nr: t.Call, Args: t.Args, SP: t.SP, PC: t.PC}
-}
-
-// missed examines by /proc who is there and was not in the pass.
-func (x *Examiner) missed(ctx context.Context, sel procfs.Selection, listed []int, namer namer, show func(*Exam) error) error {
-	n, err := x.people.NumThreads()
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil // it has ended since
-	case err == nil && n <= len(listed):
-		return nil
-	}
-	seen := make(map[int]bool, len(listed))
-	for _, tid := range listed {
-		seen[tid] = true
-	}
-	ids, err := x.people.Pick(procfs.Selection{TIDs: sel.TIDs})
-	if err != nil {
-		return err
-	}
-	rest := []int{} // none is not nil, which is all
-	for _, id := range ids {
-		if !seen[id.TID] {
-			rest = append(rest, id.TID)
-		}
-	}
-	sel.TIDs = rest
-	return x.walk(ctx, sel, namer, show)
 }

@@ -40,7 +40,7 @@ func all(t testing.TB, r *bpf.Tasks) map[int]bpf.Task {
 // The iterator and /proc say the same of threads that sleep, and of all there
 // are.
 func TestTasks(t *testing.T) {
-	p := start(t, target.Spec{Epoll: 700, Futex: 50, Sem: 50, Sleep: 10, Read: 10, Block: map[string][]int{target.KindSem: {10, 12}}})
+	p := start(t, target.Spec{Epoll: 700, Futex: 50, Sem: 50, Sleep: 10, Read: 10, Spin: 1, Block: map[string][]int{target.KindSem: {10, 12}}})
 	kinds, err := p.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +49,9 @@ func TestTasks(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := openTasks(t, p.PID())
+	if spins := all(t, r)[kinds[target.KindSpin][0]]; spins.Off() || !spins.Queued || spins.State != 'R' {
+		t.Errorf("one that spins: %+v", spins)
+	}
 	process, err := procfs.FS{}.Open(p.PID())
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +66,7 @@ func TestTasks(t *testing.T) {
 		t.Errorf("%d threads, of which the iterator has %d", len(tids), len(tasks))
 	}
 	for kind, tids := range kinds {
-		if kind == "runtime" {
+		if kind == "runtime" || kind == target.KindSpin {
 			continue // these don't sleep all the time
 		}
 		for _, tid := range tids {
@@ -91,7 +94,7 @@ func compare(t *testing.T, process *procfs.Process, got bpf.Task, tid int) {
 		t.Fatal(err)
 	}
 	ticks := uint64(got.Start.Nanoseconds()) / 10_000_000 // USER_HZ
-	if got.TID != tid || got.Comm != st.Name || got.State != st.State || got.OnCPU ||
+	if got.TID != tid || got.Comm != st.Name || got.State != st.State || !got.Off() ||
 		got.Blocked != st.SigBlk || got.Pending != st.SigPnd ||
 		got.Voluntary != st.VoluntarySwitches || got.Involuntary != st.NonvoluntarySwitches ||
 		got.Call != call.Nr || got.Args != call.Args || got.PC != call.PC || got.SP != call.SP ||
