@@ -18,15 +18,17 @@ import (
 // To count those that are known would prove nothing: one that has ended hides one
 // that was born. But nobody ends who stands still, except by an exec of somebody
 // who is not traced by us; and then only the leader's tracer may not hear of it.
+// And who is held in the kernel and ends there is reaped by its tracer, which is seen.
 func (s *Session) AreAll(ctx context.Context, held func() int) (bool, error) {
 	doubts := s.ledger.pass()
 	s.checkLeader(ctx)
+	exits := s.stats.exits.Load()
 	still := held() // before the others are counted: who comes to stand still later may have been born since
 	n, err := s.process.NumThreads()
 	if err != nil {
 		return false, s.gatherError(err)
 	}
-	if n != still {
+	if n != still || s.burying.Load() > 0 || s.stats.exits.Load() != exits {
 		return false, nil
 	}
 	s.converge(doubts)

@@ -50,39 +50,41 @@ func TestArrestAll(t *testing.T) {
 // after it: the handler runs once, and its thread's call returns EINTR, as
 // untraced; nobody else's does.
 func TestSignalInEachArrest(t *testing.T) {
-	needRepair(t)
-	s := newScene(t, target.Spec{Epoll: 200, Sem: 50, Futex: 50,
-		Signals: map[int]target.Disposition{sigUSR1: target.SigHandle}}, attacher.Options{})
-	tids := s.kinds()[target.KindEpoll]
-	const rounds = 50
-	for i := range rounds {
-		signal := func() { must(t, unix.Tgkill(s.target.PID(), tids[i], syscall.SIGUSR1)) }
-		var late *time.Timer
-		switch i % 3 {
-		case 0:
-			signal()
-		case 1:
-			late = time.AfterFunc(rand.N(2*time.Millisecond), signal)
+	inStyles(t, func(t *testing.T, style stopper.Style) {
+		needRepair(t)
+		s := newScene(t, target.Spec{Epoll: 200, Sem: 50, Futex: 50,
+			Signals: map[int]target.Disposition{sigUSR1: target.SigHandle}}, attacher.Options{})
+		tids := s.kinds()[target.KindEpoll]
+		const rounds = 50
+		for i := range rounds {
+			signal := func() { must(t, unix.Tgkill(s.target.PID(), tids[i], syscall.SIGUSR1)) }
+			var late *time.Timer
+			switch i % 3 {
+			case 0:
+				signal()
+			case 1:
+				late = time.AfterFunc(rand.N(2*time.Millisecond), signal)
+			}
+			h := s.arrest(stopper.Request{Style: style})
+			if i%3 == 2 {
+				signal()
+			}
+			s.resume(h)
+			_ = late
+			s.eventually("the handler runs", func() bool { return s.account().Runs[sigUSR1] == int64(i+1) })
 		}
-		h := s.arrest(stopper.Request{})
-		if i%3 == 2 {
-			signal()
+		for i, tid := range tids[:rounds] {
+			a, err := s.target.Thread(t.Context(), tid)
+			must(t, err)
+			if a.Handled != 1 || a.EINTR != 1 {
+				t.Errorf("round %d: %d handlers, %d EINTR", i, a.Handled, a.EINTR)
+			}
 		}
-		s.resume(h)
-		_ = late
-		s.eventually("the handler runs", func() bool { return s.account().Runs[sigUSR1] == int64(i+1) })
-	}
-	for i, tid := range tids[:rounds] {
-		a, err := s.target.Thread(t.Context(), tid)
-		must(t, err)
-		if a.Handled != 1 || a.EINTR != 1 {
-			t.Errorf("round %d: %d handlers, %d EINTR", i, a.Handled, a.EINTR)
+		s.end()
+		if a := s.account(); a.EINTR != rounds || a.Early != 0 {
+			t.Errorf("%d EINTR, %d early returns", a.EINTR, a.Early)
 		}
-	}
-	s.end()
-	if a := s.account(); a.EINTR != rounds || a.Early != 0 {
-		t.Errorf("%d EINTR, %d early returns", a.EINTR, a.Early)
-	}
+	})
 }
 
 // Case 15: a vfork parent among the others. It is named; nothing is left behind;
@@ -162,44 +164,43 @@ func TestHolders(t *testing.T) {
 
 // Case 18: arrests and resumes without a pause, and everybody gets on each time.
 func TestRounds(t *testing.T) {
-	needRepair(t)
-	s := newScene(t, target.Spec{Spin: 1, Sys: 2, Epoll: 20, Sem: 5}, attacher.Options{})
-	last := s.account()
-	for range size(100, 1_000) {
-		s.resume(s.arrest(stopper.Request{}))
-		s.eventually("everybody gets on", func() bool {
-			now := s.account()
-			return now.Spins > last.Spins && now.Calls > last.Calls
-		})
-		last = s.account()
-	}
-	s.end()
-	s.undisturbed()
+	inStyles(t, func(t *testing.T, style stopper.Style) {
+		needRepair(t)
+		s := newScene(t, target.Spec{Spin: 1, Sys: 2, Epoll: 20, Sem: 5}, attacher.Options{})
+		last := s.account()
+		for range size(100, 1_000) {
+			s.resume(s.arrest(stopper.Request{Style: style}))
+			s.eventually("everybody gets on", func() bool {
+				now := s.account()
+				return now.Spins > last.Spins && now.Calls > last.Calls
+			})
+			last = s.account()
+		}
+		s.end()
+		s.undisturbed()
+	})
 }
 
 // Arrests of a process that makes threads without pause: each is complete, and
 // nobody is there whom it does not know.
 func TestArrestDuringChurn(t *testing.T) {
-	needRepair(t)
-	for _, follow := range []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowEvent, attacher.FollowNone} {
-		t.Run(follow.String(), func(t *testing.T) {
-			s := newScene(t, target.Spec{Churn: 2, Epoll: 300,
-				Births: target.Births{Rate: 300, Life: 20 * time.Millisecond}}, attacher.Options{Follow: follow})
-			for range size(15, 300) {
-				h := s.arrest(stopper.Request{})
-				held := h.TIDs()
-				for tid, st := range s.states() {
-					if st.State != 't' || !slices.Contains(held, tid) {
-						t.Fatalf("thread %d is in state %c, traced by %d, and %d are held", tid, st.State, st.TracerPid, len(held))
-					}
+	inStyles(t, func(t *testing.T, style stopper.Style) {
+		needRepair(t)
+		for _, follow := range []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowEvent, attacher.FollowNone} {
+			t.Run(follow.String(), func(t *testing.T) {
+				s := newScene(t, target.Spec{Churn: 2, Epoll: 300,
+					Births: target.Births{Rate: 300, Life: 20 * time.Millisecond}}, attacher.Options{Follow: follow})
+				for range size(15, 300) {
+					h := s.arrest(stopper.Request{Style: style})
+					s.areHeld(h)
+					s.resume(h)
+					time.Sleep(rand.N(5 * time.Millisecond))
 				}
-				s.resume(h)
-				time.Sleep(rand.N(5 * time.Millisecond))
-			}
-			s.end()
-			s.undisturbed()
-		})
-	}
+				s.end()
+				s.undisturbed()
+			})
+		}
+	})
 }
 
 // Case 14: the others go on.
@@ -231,76 +232,82 @@ func TestOthersGoOn(t *testing.T) {
 
 // Case 24: each thread gets its own signals after the resume.
 func TestSignalsToEach(t *testing.T) {
-	s := newScene(t, target.Spec{Futex: 30, Signals: map[int]target.Disposition{
-		sigUSR1: target.SigHandleRestart, sigUSR2: target.SigHandleRestart}}, attacher.Options{})
-	tids := s.kinds()[target.KindFutex]
-	h := s.arrest(stopper.Request{})
-	for i, tid := range tids {
-		must(t, unix.Tgkill(s.target.PID(), tid, []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2}[i%2]))
-		if i%3 == 0 {
-			must(t, unix.Tgkill(s.target.PID(), tid, []syscall.Signal{syscall.SIGUSR2, syscall.SIGUSR1}[i%2]))
+	inStyles(t, func(t *testing.T, style stopper.Style) {
+		s := newScene(t, target.Spec{Futex: 30, Signals: map[int]target.Disposition{
+			sigUSR1: target.SigHandleRestart, sigUSR2: target.SigHandleRestart}}, attacher.Options{})
+		tids := s.kinds()[target.KindFutex]
+		h := s.arrest(stopper.Request{Style: style})
+		for i, tid := range tids {
+			must(t, unix.Tgkill(s.target.PID(), tid, []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2}[i%2]))
+			if i%3 == 0 {
+				must(t, unix.Tgkill(s.target.PID(), tid, []syscall.Signal{syscall.SIGUSR2, syscall.SIGUSR1}[i%2]))
+			}
 		}
-	}
-	s.resume(h)
-	for i, tid := range tids {
-		want := int64(1)
-		if i%3 == 0 {
-			want = 2
+		s.resume(h)
+		for i, tid := range tids {
+			want := int64(1)
+			if i%3 == 0 {
+				want = 2
+			}
+			s.eventually("its handlers run", func() bool {
+				a, err := s.target.Thread(t.Context(), tid)
+				must(t, err)
+				return a.Handled == want
+			})
 		}
-		s.eventually("its handlers run", func() bool {
-			a, err := s.target.Thread(t.Context(), tid)
-			must(t, err)
-			return a.Handled == want
-		})
-	}
-	s.end()
+		s.end()
+	})
 }
 
 // Case 28, 40: the process is killed, and execs, in the middle of an arrest and of
 // a hold.
 func TestEndOfTheTarget(t *testing.T) {
-	for i := range size(6, 40) {
-		s := newScene(t, target.Spec{Epoll: 300}, attacher.Options{})
-		if i%2 == 0 {
-			time.AfterFunc(rand.N(3*time.Millisecond), func() { s.target.Kill() })
-			h, err := s.stopper.Arrest(t.Context(), stopper.Request{})
-			if err == nil {
+	inStyles(t, func(t *testing.T, style stopper.Style) {
+		for i := range size(6, 40) {
+			s := newScene(t, target.Spec{Epoll: 300}, attacher.Options{})
+			if i%2 == 0 {
+				time.AfterFunc(rand.N(3*time.Millisecond), func() { s.target.Kill() })
+				h, err := s.stopper.Arrest(t.Context(), stopper.Request{Style: style})
+				if err == nil {
+					s.resume(h)
+				} else if !errors.Is(err, attacher.ErrGone) {
+					t.Error(err)
+				}
+			} else {
+				h := s.arrest(stopper.Request{Style: style})
+				must(t, s.target.Kill())
+				<-s.session.Ended()
+				s.eventually("nobody is held of nobody", func() bool { return len(h.TIDs()) == 0 })
 				s.resume(h)
-			} else if !errors.Is(err, attacher.ErrGone) {
-				t.Error(err)
 			}
-		} else {
-			h := s.arrest(stopper.Request{})
-			must(t, s.target.Kill())
 			<-s.session.Ended()
-			s.eventually("nobody is held of nobody", func() bool { return len(h.TIDs()) == 0 })
-			s.resume(h)
+			must(t, s.session.Close())
 		}
-		<-s.session.Ended()
-		must(t, s.session.Close())
-	}
+	})
 }
 
 func TestExecInArrest(t *testing.T) {
-	for range size(6, 60) {
-		s := newScene(t, target.Spec{Epoll: 100}, attacher.Options{})
-		tid := s.kinds()[target.KindEpoll][10]
-		execed := make(chan error, 1)
-		go func() { execed <- s.target.Exec(t.Context(), target.Exec{TID: tid}) }()
-		for range 10 {
-			h, err := s.stopper.Arrest(t.Context(), stopper.Request{})
-			must(t, err)
-			if all, stopped := s.inStop(); all != stopped {
-				t.Errorf("%d of %d are stopped", stopped, all)
+	inStyles(t, func(t *testing.T, style stopper.Style) {
+		for range size(6, 60) {
+			s := newScene(t, target.Spec{Epoll: 100}, attacher.Options{})
+			tid := s.kinds()[target.KindEpoll][10]
+			execed := make(chan error, 1)
+			go func() { execed <- s.target.Exec(t.Context(), target.Exec{TID: tid}) }()
+			for range 10 {
+				h, err := s.stopper.Arrest(t.Context(), stopper.Request{Style: style})
+				must(t, err)
+				if style == stopper.Interrupt {
+					s.areHeld(h)
+				}
+				s.resume(h)
+				time.Sleep(rand.N(time.Millisecond))
 			}
-			s.resume(h)
-			time.Sleep(rand.N(time.Millisecond))
+			must(t, <-execed)
+			s.resume(s.arrest(stopper.Request{Style: style}))
+			s.end()
+			s.target.Close()
 		}
-		must(t, <-execed)
-		s.resume(s.arrest(stopper.Request{}))
-		s.end()
-		s.target.Close()
-	}
+	})
 }
 
 // Memory of a held thread is read and written, also where it may only read.

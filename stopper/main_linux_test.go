@@ -18,6 +18,7 @@ import (
 	"massattach/internal/target"
 	"massattach/procfs"
 	"massattach/stopper"
+	"massattach/stopper/notify"
 )
 
 func TestMain(m *testing.M) {
@@ -100,6 +101,60 @@ func newScene(t *testing.T, spec target.Spec, o attacher.Options) *scene {
 	return s
 }
 
+// inStyles runs a test in each style of arrest.
+func inStyles(t *testing.T, f func(*testing.T, stopper.Style)) {
+	for _, style := range []stopper.Style{stopper.Interrupt, stopper.Notify} {
+		t.Run(style.String(), func(t *testing.T) {
+			if style == stopper.Notify {
+				needNotify(t)
+			}
+			f(t, style)
+		})
+	}
+}
+
+// needNotify skips where notify style has no strict mechanism.
+func needNotify(t *testing.T) {
+	t.Helper()
+	all := notify.Supported()
+	i := slices.IndexFunc(all, func(s notify.Support) bool { return s.Name == notify.TaskWork })
+	switch err := all[i].Err; {
+	case err == nil:
+	case mustHave(notify.TaskWork):
+		t.Fatal(err)
+	default:
+		t.Skip(err)
+	}
+}
+
+// areHeld fails unless everybody is held, in a stop or in the kernel. In notify style
+// a call that was under way in the kernel may give birth to somebody, who is stopped
+// as soon as he is found, and counted, or has ended before.
+func (s *scene) areHeld(h *stopper.Held) {
+	s.t.Helper()
+	inKernel := h.InKernel() // who stops meanwhile is in both
+	held := h.TIDs()
+	for tid, st := range s.states() {
+		switch {
+		case st.State == 't' && slices.Contains(held, tid), st.State == 'Z', st.State == 'X':
+		case slices.Contains(inKernel, tid):
+		case st.State == 't' && slices.Contains(h.TIDs(), tid): // it was born a tracee
+		case h.Report().Style == stopper.Notify:
+			late := false
+			s.eventually(fmt.Sprintf("thread %d, in state %c and traced by %d, is stopped", tid, st.State, st.TracerPid), func() bool {
+				late = slices.Contains(h.TIDs(), tid)
+				return late || !s.has(tid)
+			})
+			if r := h.Report(); late && (r.LateBirths == 0 || r.Guarantee != notify.BestEffort) {
+				s.t.Errorf("thread %d was born late, which the report does not say: %+v", tid, r)
+			}
+		default:
+			s.t.Fatalf("thread %d is in state %c, traced by %d; %d have stopped and %d are in the kernel",
+				tid, st.State, st.TracerPid, len(held), len(inKernel))
+		}
+	}
+}
+
 // arrest arrests, which must succeed.
 func (s *scene) arrest(r stopper.Request) *stopper.Held {
 	s.t.Helper()
@@ -179,6 +234,12 @@ func (s *scene) states() map[int]procfs.Status {
 		all[tid] = st
 	}
 	return all
+}
+
+// has says whether the target has a thread.
+func (s *scene) has(tid int) bool {
+	_, ok := s.states()[tid]
+	return ok
 }
 
 // inStop is how many threads there are, and how many of them are in a

@@ -45,7 +45,8 @@ func (t *tool) demoCommand() *cobra.Command {
 		Long: `Start a process with thousands of threads, which counts every system call that
 fails or returns early and every pause of a thread that runs; attach to all of
 it, stay, and let go; attach again and stop all of it for as long as it takes to
-look at each thread once; then do that by SIGSTOP. Show what the process noticed of each, beside what it notices
+look at each thread once, in interrupt style and in notify style; then do that by
+SIGSTOP. Show what the process noticed of each, beside what it notices
 when it is left alone. It takes a few seconds and no privileges, and leaves
 nothing behind.`,
 		Example: `  massattach demo
@@ -148,7 +149,7 @@ func (v *demoVerb) show(ctx context.Context) (r *report.Demo, err error) {
 		PID: t.PID(), Comm: s.comm, Threads: t.Threads(),
 		ForNS: v.hold.Nanoseconds(), Next: next(),
 	}
-	for _, treat := range []treatment{untouched, attached, arrested, stopped} {
+	for _, treat := range []treatment{untouched, attached, arrested, notified, stopped} {
 		trial, err := s.try(ctx, treat)
 		if err != nil {
 			return nil, err

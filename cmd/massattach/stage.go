@@ -82,12 +82,22 @@ func attached(ctx context.Context, s *stage, r *report.Trial) error {
 // arrested does so, and stops all of its threads in the middle, to look at them.
 func arrested(ctx context.Context, s *stage, r *report.Trial) error {
 	r.Name = "stop"
-	return s.attach(ctx, r, "stopping all of it once", func(session *attacher.Session) (*report.Stop, error) {
+	return s.arrest(ctx, r, "stopping all of it once", stopper.Interrupt)
+}
+
+// notified does so in notify style.
+func notified(ctx context.Context, s *stage, r *report.Trial) error {
+	r.Name = "notify"
+	return s.arrest(ctx, r, "arresting all of it once, in notify style", stopper.Notify)
+}
+
+func (s *stage) arrest(ctx context.Context, r *report.Trial, next string, style stopper.Style) error {
+	return s.attach(ctx, r, next, func(session *attacher.Session) (*report.Stop, error) {
 		st, err := stopper.New(session, nil)
 		if err != nil {
 			return nil, err
 		}
-		h, err := st.Arrest(ctx, stopper.Request{Within: unwilling, Partial: true})
+		h, err := st.Arrest(ctx, stopper.Request{Style: style, Within: unwilling, Partial: true})
 		if err != nil {
 			return nil, err
 		}

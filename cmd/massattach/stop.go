@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,12 +22,14 @@ import (
 	"massattach/internal/report"
 	"massattach/procfs"
 	"massattach/stopper"
+	"massattach/stopper/notify"
 )
 
 // stopVerb is one run of stop.
 type stopVerb struct {
 	visit
 	style choice
+	by    choice // the mechanism of notify style
 	sel   *procfs.Selection
 
 	command []string // to run while the threads are held; nil for none
@@ -34,7 +37,8 @@ type stopVerb struct {
 }
 
 func (t *tool) stopCommand() *cobra.Command {
-	v := &stopVerb{visit: newVisit(t), style: choice{value: "interrupt", among: []string{"interrupt"}}}
+	v := &stopVerb{visit: newVisit(t), style: choice{value: "interrupt", among: []string{"interrupt", "notify"}}}
+	v.by = choice{among: append([]string{""}, notify.Names()...)}
 	v.follow = choice{value: attacher.FollowScan.String()}
 	cmd := &cobra.Command{
 		Use:   "stop [flags] PID... [-- COMMAND ARGS...]",
@@ -42,6 +46,10 @@ func (t *tool) stopCommand() *cobra.Command {
 		Long: `Attach to each process, stop all of its threads, or those that are picked; hold
 them for as long as --for says; let them go on, and detach. A system call that this
 interrupts begins anew, unseen; what can't be mended is counted in the report.
+
+With --style notify no thread runs another instruction of the program, but what goes
+on in the kernel is left alone: a thread that sleeps in a system call sleeps on, and
+stops when it would return. Nothing is interrupted.
 
 A thread that does not stop within --deadline (it waits for a disk, or for a vfork
 child) is named, and the others are held all the same; the exit code is 3 then.
@@ -53,6 +61,7 @@ report goes to standard error, and its exit status is passed on.`,
 		Example: `  sudo massattach stop 4211
   sudo massattach stop --for 100ms --comm 'worker-*' 4211
   sudo massattach stop --format json --state R 4211 | jq .stop
+  sudo massattach stop --style notify --for 1s 4211
   sudo massattach stop 4211 -- cat /proc/4211/maps`,
 		RunE: func(cmd *cobra.Command, args []string) error { return v.run(cmd, args) },
 	}
@@ -61,6 +70,8 @@ report goes to standard error, and its exit status is passed on.`,
 	flags.Var(&v.hold, "for", "hold them this long (default 0s; 10s with a command)")
 	flags.Var(&v.deadline, "deadline", "give up on threads that take longer to stop")
 	v.style.add(cmd, "style", "how to stop them")
+	v.by.add(cmd, "mechanism", "by which mechanism notify style arrests them")
+	flags.Lookup("mechanism").Hidden = true
 	v.sel = addSelection(cmd)
 	v.pids = addPIDs(cmd)
 	v.printer = newPrinter(t, cmd)
@@ -107,6 +118,7 @@ func (v *stopVerb) attend(ctx context.Context, pid int) outcome {
 	defer v.phases.enter(phaseDone, pid)
 	until := time.Now().Add(v.deadline.Duration)
 	a := attempt{visit: &v.visit, pid: pid}
+	defer v.preload()()
 	session, err := a.attach(ctx)
 	v.bar.finish()
 	if err != nil {
@@ -117,7 +129,7 @@ func (v *stopVerb) attend(ctx context.Context, pid int) outcome {
 		return o
 	}
 	begin := time.Now()
-	var account stopper.Report
+	account := stopper.Report{Style: v.arrestStyle()}
 	held, err := v.arrest(ctx, &a, session, until)
 	interrupted := ctx.Err() != nil // before the hold has begun
 	switch {
@@ -135,17 +147,39 @@ func (v *stopVerb) attend(ctx context.Context, pid int) outcome {
 	return outcome{report: r, code: v.code(r, err, pid)}
 }
 
+func (v *stopVerb) arrestStyle() stopper.Style {
+	if v.style.value == stopper.Notify.String() {
+		return stopper.Notify
+	}
+	return stopper.Interrupt
+}
+
+// preload loads what notify style needs beside the attach, and answers what lets go
+// of it.
+func (v *stopVerb) preload() (done func()) {
+	if v.arrestStyle() != stopper.Notify {
+		return func() {}
+	}
+	var loading sync.WaitGroup
+	var p *stopper.Programs
+	loading.Go(func() { p = stopper.Preload(v.by.value) })
+	return func() {
+		loading.Wait()
+		_ = p.Close() // what is left goes with the process
+	}
+}
+
 // arrest has the threads stop, until the deadline. Who is stopped then is held.
 func (v *stopVerb) arrest(ctx context.Context, a *attempt, session *attacher.Session, until time.Time) (*stopper.Held, error) {
 	v.phases.enter(phaseArrest, a.pid)
-	st, err := stopper.New(session, nil)
+	st, err := stopper.New(session, &stopper.Options{Mechanism: v.by.value})
 	if err != nil {
 		return nil, err
 	}
 	over := v.guard.bound(a.pid, time.Until(until))
 	defer over()
 	h, err := st.Arrest(ctx, stopper.Request{
-		Selection: *v.sel, Within: max(time.Until(until), time.Millisecond), Partial: true,
+		Style: v.arrestStyle(), Selection: *v.sel, Within: max(time.Until(until), time.Millisecond), Partial: true,
 	})
 	if err != nil {
 		return nil, err

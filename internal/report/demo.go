@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"massattach/stopper"
 )
 
 // Demo is the report of a demonstration: what a process says that it noticed of
@@ -30,7 +32,7 @@ type Command struct{ Line, Does string }
 // Trial is what the process noticed of one treatment, and what could be seen
 // from outside. The process was under the same load in each of them.
 type Trial struct {
-	Name      string `json:"name"` // "untouched", "massattach", "stop", "sigstop"
+	Name      string `json:"name"` // "untouched", "massattach", "stop", "notify", "sigstop"
 	ElapsedNS int64  `json:"elapsed_ns"`
 
 	EINTR   int            `json:"eintr"`    // calls that failed with it
@@ -61,7 +63,7 @@ type Signals struct {
 }
 
 // titles are the names of the trials in text, where they differ.
-var titles = map[string]string{"stop": "massattach stop", "sigstop": "SIGSTOP"}
+var titles = map[string]string{"stop": "massattach stop", "notify": "stop --style notify", "sigstop": "SIGSTOP"}
 
 func (t *Trial) title() string {
 	if title := titles[t.Name]; title != "" {
@@ -197,7 +199,13 @@ func (t *Trial) story() (lines []string) {
 		by := "ignored signals"
 		if s.Stop != nil {
 			by = "the stop and ignored signals"
+			if s.Stop.Style == stopper.Notify.String() {
+				by = "ignored signals"
+			}
 			lines = append(lines, fmt.Sprintf("%s, held %s to take that look", s.Stop.Arrested(Style{}), ns(s.Stop.HeldNS)))
+			if s.Stop.InKernel > 0 {
+				lines = append(lines, fmt.Sprintf("%s stopped, %s slept on in the kernel, by %s", Plural(s.Stop.Stopped, "thread"), Number(s.Stop.InKernel), s.Stop.Mechanism))
+			}
 		}
 		if n := s.Repair.EINTRRepaired; n > 0 {
 			lines = append(lines, "repaired "+Plural(n, "call")+" that "+by+" had interrupted")

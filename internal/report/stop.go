@@ -7,15 +7,16 @@ import (
 	"time"
 
 	"massattach/stopper"
+	"massattach/stopper/notify"
 )
 
 // Stop is the report of an arrest and its hold. Requested = Stopped + InKernel +
 // Missed, as they stood at the end of the hold; threads that ended meanwhile are in
 // none.
 type Stop struct {
-	Style        string    `json:"style"`     // "interrupt"
-	Mechanism    string    `json:"mechanism"` // "ptrace"
-	Guarantee    string    `json:"guarantee"` // "strict"
+	Style        string    `json:"style"`     // "interrupt", "notify"
+	Mechanism    string    `json:"mechanism"` // "ptrace", "task_work"
+	Guarantee    string    `json:"guarantee"` // "strict", "best-effort"
 	Requested    int       `json:"requested"`
 	Stopped      int       `json:"stopped"`
 	InKernel     int       `json:"in_kernel"`
@@ -53,14 +54,18 @@ const maxMissing = 100
 // FromStopper turns the account of an arrest into its report.
 func FromStopper(r stopper.Report) *Stop {
 	s := &Stop{
-		Style: "interrupt", Mechanism: "ptrace", Guarantee: "strict",
-		Requested: r.Requested, Stopped: r.Stopped, Missed: r.Missed,
+		Style: r.Style.String(), Mechanism: r.Mechanism, Guarantee: string(r.Guarantee),
+		Requested: r.Requested, Stopped: r.Stopped, InKernel: r.InKernel, Missed: r.Missed, BestEffort: r.BestEffort,
 		ElapsedNS: r.Elapsed.Nanoseconds(), HeldNS: r.Held.Nanoseconds(), SelectNS: r.Selecting.Nanoseconds(),
-		LateBirths:   r.Born,
+		LateBirths:   r.LateBirths,
 		Complete:     r.Complete,
 		LatencyNS:    Latency{P50: r.Latency.P50.Nanoseconds(), P99: r.Latency.P99.Nanoseconds(), Max: r.Latency.Max.Nanoseconds()},
 		Missing:      make([]Missing, 0, min(len(r.Missing), maxMissing)),
 		MissingTotal: len(r.Missing),
+	}
+	if r.Style == stopper.Interrupt {
+		// Also of an arrest that was broken off before it began.
+		s.Mechanism, s.Guarantee, s.LateBirths = notify.Ptrace, string(notify.Strict), r.Born
 	}
 	for _, m := range r.Missing[:min(len(r.Missing), maxMissing)] {
 		state := ""
@@ -76,7 +81,7 @@ func FromStopper(r stopper.Report) *Stop {
 
 // Arrested says how the arrest went: "stopped all 101 threads in 1.20 ms".
 func (s *Stop) Arrested(style Style) string {
-	n, of := s.Stopped, s.Requested
+	n, of := s.Stopped+s.InKernel, s.Requested
 	which := ""
 	switch {
 	case of == 0:
@@ -93,6 +98,9 @@ func (s *Stop) Arrested(style Style) string {
 		which = "all " + Number(n) + " threads"
 	}
 	line := "stopped " + which + " in " + ns(s.ElapsedNS)
+	if s.Style == stopper.Notify.String() {
+		line = "arrested " + which + " in " + ns(s.ElapsedNS)
+	}
 	if s.Interrupted {
 		line = style.Warn("interrupted") + ": " + line
 	}
@@ -118,7 +126,20 @@ func (s *Stop) details(b *bytes.Buffer, style Style) {
 		line += "; selected in " + ns(s.SelectNS)
 	}
 	style.row(b, "stop", line)
-	if s.LateBirths > 0 {
+	if s.Style == stopper.Notify.String() {
+		style.row(b, "", list("", count{s.Stopped, "stopped"}, count{s.InKernel, "asleep in the kernel"}))
+		by := "by " + s.Mechanism
+		if s.Guarantee != string(notify.Strict) {
+			by += ", " + style.Warn(s.Guarantee)
+		}
+		if s.BestEffort > 0 {
+			by += "; " + Plural(s.BestEffort, "thread") + " interrupted"
+		}
+		style.row(b, "", by)
+		if s.LateBirths > 0 {
+			style.row(b, "", style.Warn(Plural(s.LateBirths, "thread")+" born meanwhile, and then stopped"))
+		}
+	} else if s.LateBirths > 0 {
 		style.row(b, "", Plural(s.LateBirths, "thread")+" found meanwhile")
 	}
 	// The missing by their reason, in the order of the first of each.
