@@ -41,6 +41,7 @@ type fakeWorld struct {
 	script  map[int][]func(*fakeWorld)
 	picked  uint64 // the start of the thread that was
 	short   bool   // the iterator's second pass lacks the thread
+	compat  bool   // it runs a 32-bit program
 	passes  int
 }
 
@@ -106,7 +107,7 @@ func (w *fakeWorld) Pick(sel procfs.Selection) ([]procfs.ID, error) {
 func (w *fakeWorld) NumThreads() (int, error) { return 1, nil }
 func (w *fakeWorld) Names() namer             { return w }
 func (w *fakeWorld) Syscall(_, nr int) string { return fmt.Sprint(nr) }
-func (w *fakeWorld) Compat(int) bool          { return false }
+func (w *fakeWorld) Compat(int) bool          { return w.compat }
 func (w *fakeWorld) Close() error             { return nil }
 
 // All is one pass of the iterator. What belongs to one record is read at several
@@ -336,6 +337,72 @@ func TestExamUndisturbed(t *testing.T) {
 		}
 	}
 }
+
+// The iterator is no use for a 32-bit program: it is an error for who wants it, and
+// else goes by /proc.
+func TestExamCompat(t *testing.T) {
+	w := &fakeWorld{thread: &fakeThread{tid: 7, runs: 3, epoch: 1, asleep: true}, account: true, compat: true}
+	x := &Examiner{people: w, means: MeansIterator, tasks: w}
+	never := func(*Exam) error { t.Error("called"); return nil }
+	if err := x.ExamineAll(t.Context(), procfs.Selection{}, never); !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
+	if _, err := x.Select(procfs.Selection{State: "S"}); !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
+	x.means = MeansBest
+	n := 0
+	if err := x.ExamineAll(t.Context(), procfs.Selection{}, func(e *Exam) error { n++; return e.Check() }); err != nil || n != 1 {
+		t.Errorf("%d, %v", n, err)
+	}
+	if tids, err := x.Select(procfs.Selection{State: "S"}); err != nil || !slices.Equal(tids, []int{7}) {
+		t.Errorf("%v, %v", tids, err)
+	}
+	if err := x.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := x.ExamineAll(t.Context(), procfs.Selection{}, never); !errors.Is(err, fs.ErrClosed) {
+		t.Error(err)
+	}
+}
+
+// Who is missing in a pass, because that ended before its time, is examined all the
+// same, also if the dead make up for the number.
+func TestExamMissing(t *testing.T) {
+	for _, died := range []int{0, 1} {
+		w := &fakeWorld{thread: &fakeThread{tid: 7, runs: 3, epoch: 1, asleep: true}, account: true}
+		x := &Examiner{people: w, means: MeansIterator, tasks: &cutShort{died: died}}
+		n := 0
+		err := x.ExamineAll(t.Context(), procfs.Selection{}, func(e *Exam) error {
+			if e.TID == 7 && e.Verdict == Coherent {
+				n++
+			}
+			return nil
+		})
+		if err != nil || n != 1 {
+			t.Errorf("%d have died: %d, %v", died, n, err)
+		}
+		if tids, err := x.Select(procfs.Selection{State: "S", Comm: "*"}); err != nil || !slices.Contains(tids, 7) {
+			t.Errorf("%d have died: %v, %v", died, tids, err)
+		}
+	}
+}
+
+// cutShort lists some that have died since, and nobody else.
+type cutShort struct{ died, passes int }
+
+func (c *cutShort) All() iter.Seq2[bpf.Task, error] {
+	return func(yield func(bpf.Task, error) bool) {
+		if c.passes++; c.passes%2 == 0 {
+			return
+		}
+		for i := range c.died {
+			yield(bpf.Task{TID: 100 + i, State: 'S', Runs: 5}, nil)
+		}
+	}
+}
+
+func (*cutShort) Close() error { return nil }
 
 // An error that is no verdict is told, and makes nothing coherent.
 func TestExamDenied(t *testing.T) {

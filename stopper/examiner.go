@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"sync"
 
@@ -44,6 +45,7 @@ type Examiner struct {
 	means  Means
 
 	scanning sync.Mutex // one goroutine at a time
+	closed   bool
 	tasks    tasks      // nil until it is loaded
 	loadErr  error      // why it can't be
 	records  []bpf.Task // has room for those of a pass
@@ -78,6 +80,7 @@ func NewExaminer(pid int, o *ExamineOptions) (*Examiner, error) {
 func (x *Examiner) Close() error {
 	x.scanning.Lock()
 	defer x.scanning.Unlock()
+	x.closed = true
 	err := x.people.Close()
 	if x.tasks != nil {
 		err = errors.Join(err, x.tasks.Close())
@@ -133,11 +136,14 @@ func (x *Examiner) examineAll(ctx context.Context, sel procfs.Selection, f func(
 	}
 	x.scanning.Lock()
 	defer x.scanning.Unlock()
-	namer := x.people.Names()
-	it, err := x.iterator(sel, namer)
+	if x.closed {
+		return fs.ErrClosed
+	}
+	it, err := x.iterator(sel)
 	if err != nil {
 		return err
 	}
+	namer := x.people.Names()
 	show := func(e *Exam) error {
 		if err := f(e); err != nil && !isVerdict(err) {
 			return err
@@ -145,7 +151,10 @@ func (x *Examiner) examineAll(ctx context.Context, sel procfs.Selection, f func(
 		return ctx.Err()
 	}
 	if it != nil {
-		return x.sweep(ctx, it, sel, namer, show)
+		err := x.sweep(ctx, it, sel, namer, show)
+		if !x.unfit(err) {
+			return err
+		}
 	}
 	return x.walk(ctx, sel, namer, show)
 }
@@ -166,21 +175,26 @@ func (x *Examiner) pick(sel procfs.Selection) (tids []int, err error) {
 	}
 	x.scanning.Lock()
 	defer x.scanning.Unlock()
+	if x.closed {
+		return nil, fs.ErrClosed
+	}
 	var it tasks
 	if sel.Looks() {
-		if it, err = x.iterator(sel, x.people.Names()); err != nil {
+		if it, err = x.iterator(sel); err != nil {
 			return nil, err
 		}
 	}
 	if it != nil {
-		records, rest, err := x.pass(it, sel)
-		if err != nil {
+		records, _, rest, err := x.passes(it, sel, x.people.Names())
+		if err != nil && !x.unfit(err) {
 			return nil, err
+		}
+		if err == nil {
+			sel.TIDs = rest
 		}
 		for _, t := range records {
 			tids = append(tids, t.TID)
 		}
-		sel.TIDs = rest
 	}
 	ids, err := x.people.Pick(sel)
 	for _, id := range ids {
@@ -217,7 +231,7 @@ func (x *Examiner) walk(ctx context.Context, sel procfs.Selection, namer namer, 
 const worthwhile = 1000
 
 // iterator answers the iterator if that is the way to examine; it loads it then.
-func (x *Examiner) iterator(sel procfs.Selection, namer namer) (tasks, error) {
+func (x *Examiner) iterator(sel procfs.Selection) (tasks, error) {
 	if x.means == MeansProc || sel.Func != nil { // who may ask for anything
 		return nil, nil
 	}
@@ -229,13 +243,6 @@ func (x *Examiner) iterator(sel procfs.Selection, namer namer) (tasks, error) {
 		if err != nil || n < worthwhile && (x.tasks == nil || sel.TIDs != nil) || x.loadErr != nil {
 			return nil, nil
 		}
-	}
-	// Its records have the arguments where a native call has them.
-	if namer.Compat(x.pid) {
-		if x.means == MeansIterator {
-			return nil, fmt.Errorf("a 32-bit program, by the iterator: %w", errors.ErrUnsupported)
-		}
-		return nil, nil
 	}
 	if x.tasks == nil && x.loadErr == nil {
 		t, err := bpf.OpenTasks(x.pid)
@@ -322,8 +329,7 @@ func (st *Stopper) examiner() (*Examiner, error) {
 	return x, nil
 }
 
-// pick is the session's Select, by the iterator if that is loaded: 20 ms for 10,000
-// threads instead of 60.
+// pick is the session's Select, by the iterator if that is loaded.
 func (st *Stopper) pick(sel procfs.Selection) ([]int, error) {
 	st.mu.Lock()
 	x := st.exam
