@@ -102,7 +102,7 @@ func spin(d time.Duration) {
 // has not run belongs together, words of its memory and arguments of its call. And
 // who looks without regard to that would see words that do not.
 func TestExamineSound(t *testing.T) {
-	p := startTarget(t, target.Spec{Pair: 12})
+	p := startTarget(t, target.Spec{Pair: 5})
 	ps := newPairs(t, p)
 	want := size(2_000, 100_000)
 	for _, m := range means(t) {
@@ -171,7 +171,7 @@ func (ps *pairs) take(t *testing.T, e *stopper.Exam, round int) error {
 // The same of one thread at a time, looked at by other means than the Exam's, which
 // is judged when the function returns.
 func TestExamineOneSound(t *testing.T) {
-	p := startTarget(t, target.Spec{Pair: 8})
+	p := startTarget(t, target.Spec{Pair: 5})
 	ps := newPairs(t, p)
 	x := newExaminer(t, p.PID(), stopper.MeansProc)
 	process, err := procfs.FS{}.Open(p.PID())
