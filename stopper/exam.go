@@ -160,7 +160,7 @@ func (e *Exam) close() {
 
 // Check says whether the thread has not run since the exam began: nil, or [ErrRan],
 // [ErrGone], [ErrOnCPU]. Who looks at it by other means than this type's calls it
-// afterwards. It costs 2 µs, and 10 the first time.
+// afterwards.
 func (e *Exam) Check() error {
 	if e.Verdict != Coherent {
 		return e.Verdict.Err()

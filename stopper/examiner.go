@@ -159,48 +159,29 @@ func (x *Examiner) examineAll(ctx context.Context, sel procfs.Selection, f func(
 	return x.walk(ctx, sel, namer, show)
 }
 
-// Select lists the threads that sel picks, as [procfs.Process.Select] does, by the
-// examiner's means.
-func (x *Examiner) Select(sel procfs.Selection) ([]int, error) {
-	tids, err := x.pick(sel)
-	if err != nil {
-		err = fmt.Errorf("select threads of %d: %w", x.pid, err)
+// selectQuickly lists the threads that sel picks, as [procfs.Process.Select] does, by
+// the iterator; false where that is not loaded, or at work.
+func (x *Examiner) selectQuickly(sel procfs.Selection) (tids []int, ok bool) {
+	if !sel.Looks() || sel.Func != nil || sel.Validate() != nil || !x.scanning.TryLock() {
+		return nil, false
 	}
-	return tids, err
-}
-
-func (x *Examiner) pick(sel procfs.Selection) (tids []int, err error) {
-	if err := sel.Validate(); err != nil {
-		return nil, err
-	}
-	x.scanning.Lock()
 	defer x.scanning.Unlock()
-	if x.closed {
-		return nil, fs.ErrClosed
+	if x.tasks == nil {
+		return nil, false
 	}
-	var it tasks
-	if sel.Looks() {
-		if it, err = x.iterator(sel); err != nil {
-			return nil, err
+	records, _, rest, err := x.passes(x.tasks, sel, x.people.Names())
+	for _, t := range records {
+		tids = append(tids, t.TID)
+	}
+	if err == nil && len(rest) > 0 {
+		sel.TIDs = rest
+		var ids []procfs.ID
+		ids, err = x.people.Pick(sel)
+		for _, id := range ids {
+			tids = append(tids, id.TID)
 		}
 	}
-	if it != nil {
-		records, _, rest, err := x.passes(it, sel, x.people.Names())
-		if err != nil && !x.unfit(err) {
-			return nil, err
-		}
-		if err == nil {
-			sel.TIDs = rest
-		}
-		for _, t := range records {
-			tids = append(tids, t.TID)
-		}
-	}
-	ids, err := x.people.Pick(sel)
-	for _, id := range ids {
-		tids = append(tids, id.TID)
-	}
-	return tids, err
+	return tids, err == nil
 }
 
 func isVerdict(err error) bool {
@@ -228,7 +209,7 @@ func (x *Examiner) walk(ctx context.Context, sel procfs.Selection, namer namer, 
 }
 
 // worthwhile is from how many threads on it pays to load the iterator.
-const worthwhile = 1000
+const worthwhile = 2000
 
 // iterator answers the iterator if that is the way to examine; it loads it then.
 func (x *Examiner) iterator(sel procfs.Selection) (tasks, error) {
@@ -255,98 +236,4 @@ func (x *Examiner) iterator(sel procfs.Selection) (tasks, error) {
 		return x.tasks, x.loadErr
 	}
 	return x.tasks, nil
-}
-
-// Examine is [Examiner.Examine], for once.
-func Examine(ctx context.Context, pid, tid int, f func(*Exam) error) error {
-	return examining(pid, func(x *Examiner) error { return x.Examine(ctx, tid, f) })
-}
-
-// ExamineAll is [Examiner.ExamineAll], for once.
-func ExamineAll(ctx context.Context, pid int, sel procfs.Selection, f func(*Exam) error) error {
-	return examining(pid, func(x *Examiner) error { return x.ExamineAll(ctx, sel, f) })
-}
-
-func examining(pid int, f func(*Examiner) error) error {
-	x, err := NewExaminer(pid, nil)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f(x), x.Close())
-}
-
-// Examine is [Examiner.Examine] for a thread of the session's process, whether it is
-// held or not. One that is held does not run: of it the error is never [ErrRan].
-func (st *Stopper) Examine(ctx context.Context, tid int, f func(*Exam) error) error {
-	x, err := st.examiner()
-	if err != nil {
-		return err
-	}
-	return x.Examine(ctx, tid, f)
-}
-
-// ExamineAll is [Examiner.ExamineAll] for the session's process.
-func (st *Stopper) ExamineAll(ctx context.Context, sel procfs.Selection, f func(*Exam) error) error {
-	x, err := st.examiner()
-	if err != nil {
-		return err
-	}
-	return x.ExamineAll(ctx, sel, f)
-}
-
-// examiner answers the one of the session, which is closed with it.
-func (st *Stopper) examiner() (*Examiner, error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	x, err := st.exam, error(nil)
-	if x == nil {
-		x, err = NewExaminer(st.session.PID(), nil)
-	}
-	// Looked at after the number was, which may be another's by now.
-	switch {
-	case st.session.IsClosed():
-		err = attacher.ErrClosed
-	case isOver(st.session.Ended()):
-		err = attacher.ErrGone
-	}
-	if st.exam == nil && x != nil {
-		if err != nil {
-			_ = x.Close()
-			return nil, st.failed(err)
-		}
-		st.exam = x
-		go func() {
-			select {
-			case <-st.session.Closed():
-			case <-st.session.Ended():
-			}
-			_ = x.Close()
-		}()
-	}
-	if err != nil {
-		return nil, st.failed(err)
-	}
-	return x, nil
-}
-
-// pick is the session's Select, by the iterator if that is loaded.
-func (st *Stopper) pick(sel procfs.Selection) ([]int, error) {
-	st.mu.Lock()
-	x := st.exam
-	st.mu.Unlock()
-	if x != nil {
-		if tids, err := x.Select(sel); err == nil {
-			return tids, nil
-		}
-	}
-	return st.session.Select(sel)
-}
-
-func isOver(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
 }
