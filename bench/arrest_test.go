@@ -102,8 +102,8 @@ func hold(b *testing.B, st *stopper.Stopper, r stopper.Request) *stopper.Held {
 	return h
 }
 
-// Arrest 50 of 10,000 threads by their name: the scan that selects, and then the
-// arrest.
+// Arrest 50 of 10,000 threads by their name: the scan that selects, by /proc and then
+// by the iterator, and the arrest.
 func BenchmarkArrestSome(b *testing.B) {
 	spec := target.Mix(10_000)
 	spec.Orphan = true
@@ -135,6 +135,23 @@ func BenchmarkArrestSome(b *testing.B) {
 	}
 	b.ReportMetric(median(arrest), "ns/arrest")
 	b.ReportMetric(median(selecting), "ns/select")
+	// Who has examined all has it loaded.
+	if err := st.ExamineAll(b.Context(), procfs.Selection{}, func(*stopper.Exam) error { return nil }); err != nil {
+		b.Fatal(err)
+	}
+	selecting = nil
+	for range 10 {
+		h := hold(b, st, stopper.Request{Selection: procfs.Selection{Comm: "chosen"}})
+		r := h.Report()
+		if r.Stopped != 50 {
+			b.Fatalf("%d of 50 have stopped", r.Stopped)
+		}
+		selecting = append(selecting, float64(r.Selecting))
+		if err := h.Resume(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(median(selecting), "ns/select-again")
 	if a := account(b, p); attacher.CanRepair && (a.EINTR != 0 || a.Early != 0) {
 		b.Errorf("the target saw %d EINTR, %d early returns", a.EINTR, a.Early)
 	}

@@ -124,9 +124,11 @@ func (e *Exam) look() error {
 	if e.mark, err = marked(e.task); err != nil {
 		return err
 	}
-	if e.Call, err = e.task.Syscall(); err != nil {
+	call, err := e.task.Syscall()
+	if err != nil {
 		return err
 	}
+	e.Call = inUser(call)
 	st, err := e.task.Stat()
 	if err != nil {
 		return err
@@ -142,6 +144,15 @@ func (e *Exam) look() error {
 		return ErrOnCPU
 	}
 	return e.mark.check(e.task)
+}
+
+// inUser is the call of a thread that has a user mode to come back to. Kernel threads
+// have none, and their empty registers look like a call of number 0.
+func inUser(call procfs.Syscall) procfs.Syscall {
+	if call.PC == 0 && call.SP == 0 {
+		call = procfs.Syscall{Running: call.Running, Nr: -1}
+	}
+	return call
 }
 
 func (e *Exam) open() (err error) {

@@ -134,7 +134,7 @@ func (w *fakeWorld) All() iter.Seq2[bpf.Task, error] {
 			func(t *fakeThread) { r.OnCPU = t.running },
 			func(t *fakeThread) { r.Ran = t.ran },
 			func(t *fakeThread) { r.Comm = fmt.Sprint(t.epoch) },
-			func(t *fakeThread) { r.Args[0] = uint64(t.epoch) },
+			func(t *fakeThread) { r.Args[0], r.PC = uint64(t.epoch), 1 },
 		} {
 			w.step()
 			read(t)
@@ -176,7 +176,7 @@ func (s *fakeSubject) Syscall() (procfs.Syscall, error) {
 	if s.t.running || !s.t.asleep {
 		return procfs.Syscall{Running: true, Nr: -1}, err
 	}
-	return procfs.Syscall{Args: [6]uint64{uint64(s.t.epoch)}}, err
+	return procfs.Syscall{Args: [6]uint64{uint64(s.t.epoch)}, PC: 1}, err
 }
 
 func (s *fakeSubject) Stat() (procfs.Stat, error) {

@@ -133,5 +133,5 @@ func callOf(t bpf.Task) procfs.Syscall {
 	if !t.Off() {
 		return procfs.Syscall{Nr: -1, Running: true}
 	}
-	return procfs.Syscall{Nr: t.Call, Args: t.Args, SP: t.SP, PC: t.PC}
+	return inUser(procfs.Syscall{Nr: t.Call, Args: t.Args, SP: t.SP, PC: t.PC})
 }
