@@ -117,9 +117,10 @@ func (x *Examiner) Examine(ctx context.Context, tid int, f func(*Exam) error) er
 }
 
 // ExamineAll calls f once for each thread that sel picks, by one scan, whatever its
-// verdict is: of one that is not Coherent there is little to see. It is of the time
-// at which f is called; what f reads by the methods of the Exam is checked by those,
-// and for what it sees by other means it calls Check afterwards.
+// verdict is: of one that is not Coherent there is little to see. By the iterator all
+// verdicts are made before f is first called. What f reads by the methods of the Exam
+// is checked by those; for what it sees by other means it calls Check afterwards. f
+// must not call ExamineAll or Close.
 //
 // An error of f ends it and is returned, but for those of a verdict. When ctx ends
 // first its error is returned.

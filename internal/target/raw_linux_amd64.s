@@ -147,7 +147,7 @@ pair:
 	// the call's fifth and sixth argument.
 	INCQ	tcb_first(R12)
 	MOVQ	tcb_first(R12), AX
-	ANDL	$1023, AX // up to some µs, another each time
+	ANDL	$1023, AX // for a while, another one each time
 	INCQ	AX
 apart:
 	PAUSE

@@ -165,7 +165,7 @@ pair:
 	MOVD	tcb_first(R19), R4
 	ADD	$1, R4
 	MOVD	R4, tcb_first(R19)
-	AND	$1023, R4, R9 // up to some µs, another each time
+	AND	$1023, R4, R9 // for a while, another one each time
 	ADD	$1, R9
 apart:
 	YIELD
