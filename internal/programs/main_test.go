@@ -108,6 +108,20 @@ func attach(t *testing.T, p *programs.Program, f attacher.Follow) *sessions {
 	return &s
 }
 
+// living are the sessions with processes that have not ended.
+func (s *sessions) living() (living []*attacher.Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.all {
+		select {
+		case <-one.Ended():
+		default:
+			living = append(living, one)
+		}
+	}
+	return living
+}
+
 // account sums up what the sessions say of themselves.
 type account struct {
 	processes, threads, signals, births, exits, execs, groupStops int

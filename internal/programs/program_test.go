@@ -11,8 +11,9 @@ import (
 )
 
 // Real programs under load don't notice that they are attached to, for long or
-// over and over: neither they nor their load generators complain, no connection
-// is lost, and nobody is left traced or stopped.
+// over and over, nor that all their threads are stopped for a moment each time:
+// neither they nor their load generators complain, no connection is lost, and
+// nobody is left traced or stopped.
 func TestPrograms(t *testing.T) {
 	for _, k := range programs.All {
 		t.Run(k.Name, func(t *testing.T) {
@@ -53,6 +54,9 @@ func TestPrograms(t *testing.T) {
 				}
 				t.Logf("%d rounds", rounds)
 			})
+			for _, style := range styles {
+				t.Run("arrests="+style.name, func(t *testing.T) { arrests(t, p, style.request) })
+			}
 		})
 	}
 }
