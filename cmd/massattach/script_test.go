@@ -8,6 +8,8 @@
 //	end NAME | slay NAME     ends it now, in its own way or by SIGKILL
 //	thread VAR NAME KIND     sets VAR to the tid of the target's first such thread
 //	name NAME TID COMM       renames a thread of it, COMM as in a Go string
+//	vfork VAR NAME           has a thread of it call vfork; VAR is its tid
+//	unfork NAME TID          ends that one's child
 //	spawn VAR NAME KIND N    makes threads; VAR is the tid of the last one
 //	code N [-u USER] [-t] PROGRAM ARGS   runs it, which must exit N; -t: on a
 //	                         terminal, which stdout is then all of
@@ -91,6 +93,8 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"slay":   cmdSlay,
 	"thread": cmdThread,
 	"name":   cmdName,
+	"vfork":  cmdVfork,
+	"unfork": cmdUnfork,
 	"spawn":  cmdSpawn,
 	"code":   cmdCode,
 	"start":  cmdStart,
@@ -205,6 +209,22 @@ func cmdName(ts *testscript.TestScript, neg bool, args []string) {
 	comm, err := strconv.Unquote(`"` + args[2] + `"`)
 	ts.Check(err)
 	ts.Check(of(ts).target(ts, args[0]).SetComm(ctx, atoi(ts, args[1]), comm))
+}
+
+func cmdVfork(ts *testscript.TestScript, neg bool, args []string) {
+	needArgs(ts, neg, args, 2)
+	ctx, cancel := bounded()
+	defer cancel()
+	v, err := of(ts).target(ts, args[1]).StartVfork(ctx)
+	ts.Check(err)
+	ts.Setenv(args[0], strconv.Itoa(v.TID))
+}
+
+func cmdUnfork(ts *testscript.TestScript, neg bool, args []string) {
+	needArgs(ts, neg, args, 2)
+	ctx, cancel := bounded()
+	defer cancel()
+	ts.Check(of(ts).target(ts, args[0]).EndVfork(ctx, atoi(ts, args[1])))
 }
 
 func cmdSpawn(ts *testscript.TestScript, neg bool, args []string) {

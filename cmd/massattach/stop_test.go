@@ -4,8 +4,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -54,10 +52,10 @@ func standing(t *testing.T, tg *target.Target) (n int) {
 // and nobody afterwards.
 func TestStopNamesTheMissing(t *testing.T) {
 	tg, v := withVfork(t)
-	p := prepare(t, "massattach", "stop", "--phase-fd", "3", "--deadline", "500ms", "--for", "200ms", "--format", "json", strconv.Itoa(tg.PID()))
+	p := prepare(t, "massattach", "stop", "--phase-fd", "3", "--deadline", "1s", "--for", "200ms", "--format", "json", strconv.Itoa(tg.PID()))
 	begin := time.Now()
 	p.start().enters(phaseHold)
-	if took := time.Since(begin); took < 500*time.Millisecond {
+	if took := time.Since(begin); took < time.Second {
 		t.Errorf("it has given up after %v", took)
 	}
 	stopped := len(captives(t, tg))
@@ -70,13 +68,6 @@ func TestStopNamesTheMissing(t *testing.T) {
 	}
 	if len(s.Missing) != 1 || s.Missing[0].TID != v.TID || s.Missing[0].State != "D" || s.Missing[0].Reason != "vfork" {
 		t.Errorf("missing: %+v", s.Missing)
-	}
-	text := prepare(t, "massattach", "stop", "--deadline", "300ms", strconv.Itoa(tg.PID())).start()
-	text.ends(exitPartial)
-	// Behind the state stands the function that it waits in, as the kernel names it.
-	line := regexp.MustCompile(fmt.Sprintf(`(?m)^  missing   1 thread, waits for its vfork child \(D(, \w+)?\): %d$`, v.TID))
-	if !line.MatchString(text.stdout.String()) {
-		t.Errorf("not named:\n%s", text.stdout.String())
 	}
 	ctx, cancel := bounded()
 	defer cancel()
