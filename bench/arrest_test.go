@@ -103,8 +103,11 @@ func hold(b *testing.B, st *stopper.Stopper, r stopper.Request) *stopper.Held {
 }
 
 // Arrest 50 of 10,000 threads by their name: the scan that selects, by /proc and then
-// by the iterator, and the arrest.
+// by the iterator, and the arrest. The others run on: beside it stands the longest gap
+// that one of them saw which never sleeps, by turns in windows with arrests, with
+// scans alone, which take it a CPU where all are busy, and with nothing.
 func BenchmarkArrestSome(b *testing.B) {
+	const some, times, rest = 50, 10, 5 * time.Millisecond
 	spec := target.Mix(10_000)
 	spec.Orphan = true
 	p := start(b, spec)
@@ -112,7 +115,7 @@ func BenchmarkArrestSome(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, tid := range kinds[target.KindEpoll][:50] {
+	for _, tid := range kinds[target.KindEpoll][:some] {
 		if err := p.SetComm(b.Context(), tid, "chosen"); err != nil {
 			b.Fatal(err)
 		}
@@ -120,18 +123,34 @@ func BenchmarkArrestSome(b *testing.B) {
 	s := attach(b, p.PID(), nil)
 	defer s.Close()
 	st := newStopper(b, s)
-	var arrest, selecting []float64
+	chosen := procfs.Selection{Comm: "chosen"}
+	var arrest, selecting, gap, gapSelect, gapFree []float64
 	for b.Loop() {
-		h := hold(b, st, stopper.Request{Selection: procfs.Selection{Comm: "chosen"}})
-		r := h.Report()
-		if r.Stopped != 50 {
-			b.Fatalf("%d of 50 have stopped", r.Stopped)
-		}
-		arrest, selecting = append(arrest, float64(r.Elapsed)), append(selecting, float64(r.Selecting))
-		if err := h.Resume(); err != nil {
-			b.Fatal(err)
-		}
-		time.Sleep(5 * time.Millisecond)
+		begin := time.Now()
+		gap = append(gap, gapOf(b, p, func() {
+			for range times {
+				h := hold(b, st, stopper.Request{Selection: chosen})
+				r := h.Report()
+				if r.Stopped != some {
+					b.Fatalf("%d of %d have stopped", r.Stopped, some)
+				}
+				arrest, selecting = append(arrest, float64(r.Elapsed)), append(selecting, float64(r.Selecting))
+				if err := h.Resume(); err != nil {
+					b.Fatal(err)
+				}
+				time.Sleep(rest)
+			}
+		}))
+		window := time.Since(begin)
+		gapSelect = append(gapSelect, gapOf(b, p, func() {
+			for range times {
+				if tids, err := s.Select(chosen); err != nil || len(tids) != some {
+					b.Fatalf("%d selected: %v", len(tids), err)
+				}
+				time.Sleep(rest)
+			}
+		}))
+		gapFree = append(gapFree, gapOf(b, p, func() { time.Sleep(window) }))
 	}
 	b.ReportMetric(median(arrest), "ns/arrest")
 	b.ReportMetric(median(selecting), "ns/select")
@@ -152,7 +171,22 @@ func BenchmarkArrestSome(b *testing.B) {
 		}
 	}
 	b.ReportMetric(median(selecting), "ns/select-again")
-	if a := account(b, p); attacher.CanRepair && (a.EINTR != 0 || a.Early != 0) {
+	b.ReportMetric(median(gap), "ns/others-gap")
+	b.ReportMetric(median(gapSelect), "ns/others-gap-select")
+	b.ReportMetric(median(gapFree), "ns/others-gap-free")
+}
+
+// gapOf is the longest hole that the target's spinning thread sees while f runs,
+// which nobody else may notice.
+func gapOf(b *testing.B, p *target.Target, f func()) float64 {
+	b.Helper()
+	if err := p.Reset(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	f()
+	a := account(b, p)
+	if attacher.CanRepair && (a.EINTR != 0 || a.Early != 0) {
 		b.Errorf("the target saw %d EINTR, %d early returns", a.EINTR, a.Early)
 	}
+	return float64(a.MaxGapNS)
 }

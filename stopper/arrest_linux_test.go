@@ -207,30 +207,50 @@ func TestArrestDuringChurn(t *testing.T) {
 	})
 }
 
-// Case 14: the others go on.
+// Case 14: some are held, and the others never stop. None of them, at work or
+// blocked, has given up its CPU even once.
 func TestOthersGoOn(t *testing.T) {
 	needRepair(t)
-	s := newScene(t, target.Spec{Spin: 1, Sys: 1, Epoll: 500}, attacher.Options{})
-	chosen := s.kinds()[target.KindEpoll][:50]
+	const rounds, some = 5, 50
+	spec := target.Mix(size(2_000, 10_000))
+	spec.Sys = 1
+	s := newScene(t, spec, attacher.Options{})
+	kinds := s.kinds()
+	chosen := kinds[target.KindEpoll][:some]
 	for _, tid := range chosen {
 		must(t, s.target.SetComm(t.Context(), tid, "chosen"))
 	}
-	h := s.arrest(stopper.Request{Selection: procfs.Selection{Comm: "chos*"}})
-	if got := h.TIDs(); !slices.Equal(got, slices.Sorted(slices.Values(chosen))) {
-		t.Errorf("%d are held", len(got))
+	before := s.states()
+	for _, tid := range slices.Concat(chosen, kinds["runtime"]) {
+		delete(before, tid)
 	}
-	for tid, st := range s.states() {
-		if (st.State == 't') != slices.Contains(chosen, tid) {
-			t.Errorf("thread %d is in state %c", tid, st.State)
+	if all := s.target.Threads(); len(before) < all-some-50 {
+		t.Fatalf("there are only %d others of %d", len(before), all)
+	}
+	for range rounds {
+		h := s.arrest(stopper.Request{Selection: procfs.Selection{Comm: "chos*"}})
+		if got := h.TIDs(); !slices.Equal(got, slices.Sorted(slices.Values(chosen))) {
+			t.Errorf("%d are held", len(got))
+		}
+		if r := h.Report(); r.Requested != some || r.Stopped != some {
+			t.Errorf("of %d: %+v", some, r)
+		}
+		was := s.account()
+		s.eventually("the others go on", func() bool {
+			now := s.account()
+			return now.Spins > was.Spins && now.Calls > was.Calls
+		})
+		s.resume(h)
+	}
+	after := s.states()
+	for tid, was := range before {
+		if now := after[tid]; now.VoluntarySwitches != was.VoluntarySwitches {
+			t.Errorf("thread %d has stopped: %d voluntary switches, %d before", tid, now.VoluntarySwitches, was.VoluntarySwitches)
 		}
 	}
-	before := s.account()
-	s.eventually("the others go on", func() bool {
-		now := s.account()
-		return now.Spins > before.Spins && now.Calls > before.Calls
-	})
-	s.resume(h)
-	s.end()
+	if r := s.end(); r.Repair.Repaired > rounds*some || r.Events.Signals != 0 {
+		t.Errorf("of others: %+v, %+v", r.Repair, r.Events)
+	}
 	s.undisturbed()
 }
 
