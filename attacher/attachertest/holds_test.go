@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -48,13 +49,13 @@ var holderActs = []act{
 	{"at", func(h *host) { h.holder.at() }},
 }
 
-// request draws one. It never waits for long: some threads don't stop.
+// request draws one. It never waits for ever: some threads don't stop.
 func (o *holder) request() stopper.Request {
 	rng := o.h.rng
 	return stopper.Request{
 		Style:     one(rng, stopper.Interrupt, stopper.Interrupt, stopper.Notify),
 		Selection: o.h.selection(),
-		Within:    time.Duration(1+rng.IntN(one(rng, 100, 5_000, 200_000))) * time.Microsecond,
+		Within:    time.Duration(1+rng.IntN(one(rng, 100, 5_000, 200_000, 5_000_000))) * time.Microsecond,
 		Partial:   chance(rng, 0.3),
 	}
 }
@@ -80,13 +81,24 @@ func (o *holder) try(r stopper.Request, bound time.Duration) {
 	o.mu.Lock()
 	o.cancels = append(o.cancels, cancel)
 	o.mu.Unlock()
+	if s.killed.Load() {
+		cancel()
+	}
+	end := o.deadline(r.Within)
 	h, err := o.Arrest(ctx, r)
+	late := end()
 	var partial *stopper.PartialError
 	switch {
 	case err == nil:
+		if !h.Report().Complete && ctx.Err() == nil {
+			o.excuse(late, h.Missing())
+		}
 	case errors.As(err, &partial):
 		if r.Partial {
 			s.fail("arrest: a partial one answers %v", err)
+		}
+		if ctx.Err() == nil {
+			o.excuse(late, partial.Missing)
 		}
 		return
 	default:
@@ -99,6 +111,51 @@ func (o *holder) try(r stopper.Request, bound time.Duration) {
 	o.mu.Lock()
 	o.held = append(o.held, h)
 	o.mu.Unlock()
+}
+
+// lateness is how things were when the time of an arrest was over.
+type lateness struct {
+	still  time.Duration
+	cannot []int // threads that nothing can stop
+}
+
+// deadline looks at that moment, at which nobody can do anything before the
+// scheduler lets him.
+func (o *holder) deadline(within time.Duration) (end func() *lateness) {
+	var late atomic.Pointer[lateness]
+	s := o.h.sim
+	timer := time.AfterFunc(within, func() {
+		l := &lateness{still: s.still()}
+		for _, tid := range s.m.Threads() {
+			if s.m.State(tid) == 'D' {
+				l.cannot = append(l.cannot, tid)
+			}
+		}
+		late.Store(l)
+	})
+	return func() *lateness {
+		timer.Stop()
+		return late.Load()
+	}
+}
+
+// idleness is for how long nobody has had anything to do when an arrest that
+// still waits is one that would wait for ever: by then every timer has fired.
+const idleness = 100 * time.Millisecond
+
+// excuse says why an arrest is late: things went on, or it waited for somebody
+// who can't stop. Without either it hung.
+func (o *holder) excuse(late *lateness, missing []stopper.Missing) {
+	s := o.h.sim
+	if late == nil || late.still < idleness || s.killed.Load() || s.dying.Load() || s.isBroken() || o.h.isClosing() {
+		return
+	}
+	for _, tid := range late.cannot {
+		if len(missing) == 0 || slices.ContainsFunc(missing, func(m stopper.Missing) bool { return m.TID == tid }) {
+			return
+		}
+	}
+	s.fail("arrest: it hung, %v long, and nothing keeps the missing from a stop: %v", late.still, missing)
 }
 
 // look looks at who is held, at the moment at which the arrest is done: nothing
@@ -179,6 +236,16 @@ func (o *holder) cancel() {
 	defer o.mu.Unlock()
 	if n := len(o.cancels); n > 0 {
 		o.cancels[o.h.rng.IntN(n)]()
+	}
+}
+
+// die ends all arrests and holds with the tool, which could otherwise go on
+// asking in vain for as long as their time lasts.
+func (o *holder) die() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, cancel := range o.cancels {
+		cancel()
 	}
 }
 

@@ -187,6 +187,9 @@ func (s *simulation) disturb(c *course) {
 		s.killed.Store(true)
 		s.noteBroken()
 		s.m.KillTool()
+		if o := c.h.holder; o != nil {
+			o.die()
+		}
 	}
 	switch {
 	case c.budget > 0 && chance(s.rng, c.v.often):

@@ -28,6 +28,7 @@ type scheduler struct {
 	steps    int
 	noting   sync.Mutex
 	trace    []step
+	lively   time.Time // when a tracer, or a thread, went on last
 	choices  []choice
 	runnable []int
 
@@ -93,6 +94,16 @@ func (s *scheduler) note(who int, op string, tid int) {
 	s.noting.Lock()
 	defer s.noting.Unlock()
 	s.trace = append(s.trace, step{who, op, tid})
+	if who != 0 || op == "run" {
+		s.lively = time.Now()
+	}
+}
+
+// still is for how long no tracer and no thread has had anything to do.
+func (s *scheduler) still() time.Duration {
+	s.noting.Lock()
+	defer s.noting.Unlock()
+	return time.Since(s.lively)
 }
 
 // settle returns when all that runs has come to a rest.
