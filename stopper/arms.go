@@ -273,7 +273,7 @@ func (a *arbiter) Closing() {
 	unlock := arms.lock()
 	arms.ending.Store(true)
 	unlock()
-	_ = st.release(func(*Held) bool { return true }, false) // the detach lets go of whom it could not
+	_, _ = st.release(func(*Held) bool { return true }, false) // the detach lets go of whom it could not
 	defer arms.lock()()
 	arms.closed = true
 	if arms.m == nil {

@@ -81,7 +81,7 @@ func (u *hunt) end() {
 	u.st.change(func(v *view) {
 		v.hunts = slices.DeleteFunc(slices.Clone(v.hunts), func(o *hunt) bool { return o == u })
 	})
-	_ = u.st.release(func(h *Held) bool { return h.hunt == u }, false)
+	_, _ = u.st.release(func(h *Held) bool { return h.hunt == u }, false)
 }
 
 // catch answers a hold for the thread that reports s, nil when that is no event

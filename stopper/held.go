@@ -234,44 +234,61 @@ func (h *Held) Resume() error {
 	if h.forget != nil {
 		h.forget()
 	}
-	h.final = &r
+	final := r
+	h.final = &final
 	h.mu.Unlock()
 	if h.hunt == nil {
 		h.st.shut(h)
 	}
-	h.err = h.st.release(func(o *Held) bool { return o == h }, false)
+	var held tally
+	if held, h.err = h.st.release(func(o *Held) bool { return o == h }, false); !h.st.session.IsClosed() {
+		// Some may have ended, and nobody had heard of it.
+		r.Stopped, r.InKernel, r.Requested = held.stopped, held.inKernel, held.stopped+held.inKernel+r.Missed
+	}
+	h.mu.Lock()
+	h.final = &r
+	h.mu.Unlock()
 	if f := h.st.trace.Resumed; f != nil && h.hunt == nil {
 		f(r)
 	}
 	return h.err
 }
 
-// release has the owners let go for those who are to go; see [ward.release].
-func (st *Stopper) release(goes func(*Held) bool, unsettled bool) error {
+// release has the owners let go for those who are to go; see [ward.release]. It
+// answers how many threads they have held to the end.
+func (st *Stopper) release(goes func(*Held) bool, unsettled bool) (held tally, err error) {
 	var (
 		reported map[int]bool
 		failed   error
+		mu       sync.Mutex
 	)
 	if st.view.Load().mechanism != nil {
 		defer st.arms.lock()()
 		reported, failed = st.disarm(goes, unsettled)
 	}
-	err := st.session.Do(context.Background(), procfs.Selection{}, func(o *attacher.Owner) error {
-		resume, unexpect := st.ward(o.ID()).release(goes, unsettled, reported)
+	err = st.session.Do(context.Background(), procfs.Selection{}, func(o *attacher.Owner) error {
+		resume, unexpect, n := st.ward(o.ID()).release(goes, unsettled, reported)
 		o.Unexpect(unexpect)
 		o.Disarmed(unexpect)
 		var errs []error
 		for _, tid := range resume {
-			if err := o.Resume(tid); err != nil && !gone(err) {
+			switch err := o.Resume(tid); {
+			case err == nil:
+				n.stopped++
+			case !gone(err):
 				errs = append(errs, err)
 			}
 		}
+		mu.Lock()
+		defer mu.Unlock()
+		held.stopped += n.stopped
+		held.inKernel += n.inKernel
 		return errors.Join(errs...)
 	})
 	if errors.Is(err, attacher.ErrClosed) {
 		err = nil // they have been let go
 	}
-	return errors.Join(failed, err)
+	return held, errors.Join(failed, err)
 }
 
 // TIDs are the threads that are stopped now, in ascending order.

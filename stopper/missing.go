@@ -115,7 +115,7 @@ func (h *Held) late(ctx context.Context) *PartialError {
 	h.st.describe(missing)
 	missing = slices.DeleteFunc(missing, func(m Missing) bool { return m.State == 'Z' || m.State == 'X' })
 	// It resumes nobody, and so nothing can go wrong.
-	_ = h.st.release(func(o *Held) bool { return o == h }, true)
+	_, _ = h.st.release(func(o *Held) bool { return o == h }, true)
 	held := h.settledTIDs() // some have come to their stop since
 	missing = slices.DeleteFunc(missing, func(m Missing) bool {
 		_, ok := slices.BinarySearch(held, m.TID)

@@ -256,18 +256,27 @@ func (w *ward) rename(old, tid int) {
 
 // release takes away those who are to go: of all their threads, or only of those
 // that are not settled. Whom nobody wants any more is to be resumed, or is not
-// waited for any more.
-func (w *ward) release(goes func(*Held) bool, unsettled bool, reported map[int]bool) (resume, unexpect []int) {
+// waited for any more; left are those that go on standing still for others, and
+// those that were in the kernel.
+func (w *ward) release(goes func(*Held) bool, unsettled bool, reported map[int]bool) (resume, unexpect []int, left tally) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for tid, t := range w.threads {
+		went := false
 		for _, h := range t.holders {
 			if goes(h) && !(unsettled && t.settled(h)) {
 				t.remove(h)
 				h.lost(t)
+				went = true
+				if !t.stopped && t.settled(h) {
+					left.inKernel++
+				}
 			}
 		}
 		if len(t.holders) > 0 {
+			if went && t.stopped {
+				left.stopped++
+			}
 			continue
 		}
 		delete(w.threads, tid)
@@ -284,8 +293,11 @@ func (w *ward) release(goes func(*Held) bool, unsettled bool, reported map[int]b
 	// In an order that repeats.
 	slices.Sort(resume)
 	slices.Sort(unexpect)
-	return resume, unexpect
+	return resume, unexpect, left
 }
+
+// tally is a number of threads that have stopped, and one of those in the kernel.
+type tally struct{ stopped, inKernel int }
 
 // settledFor appends the threads to dst of which h has what it wants.
 func (w *ward) settledFor(h *Held, dst []int) []int {
