@@ -353,13 +353,8 @@ func (t *tracer) forget(tid int, n *note) {
 // forgetAll ends the records of a tracer that owns nobody.
 func (t *tracer) forgetAll() {
 	var gone []int
-	for th := range t.shard.All() {
-		if th.Phase.Alive() && th.Phase != threadset.Found {
-			gone = append(gone, th.TID)
-		}
-	}
 	t.burial(func() {
-		t.shard.Apply(gone, threadset.Ended)
+		gone = t.endAll()
 		t.lost(gone...)
 	})
 	clear(t.notes)
@@ -369,6 +364,17 @@ func (t *tracer) forgetAll() {
 		t.s.ledger.unconverge()
 	}
 	t.s.summon()
+}
+
+// endAll moves all of a tracer's tracees to their end, and answers who they were.
+func (t *tracer) endAll() (gone []int) {
+	for th := range t.shard.All() {
+		if th.Phase.Alive() && th.Phase != threadset.Found {
+			gone = append(gone, th.TID)
+		}
+	}
+	t.shard.Apply(gone, threadset.Ended)
+	return gone
 }
 
 // move moves the phase of a tracee. A move that the table forbids would be a

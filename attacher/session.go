@@ -204,6 +204,11 @@ func (s *Session) close() error {
 	s.ledger.detached(took, confirmed)
 	// It may have ended since the keeper looked last.
 	if !s.isEnded() && s.targetEnded() {
+		for _, t := range crew {
+			if t.shard != nil { // or it has never owned anybody
+				t.endAll() // nobody was there to reap them
+			}
+		}
 		close(s.ended)
 	}
 	if f := s.trace.Detached; f != nil {

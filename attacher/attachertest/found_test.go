@@ -71,6 +71,29 @@ func TestLostBeforeEnded(t *testing.T) {
 	}
 }
 
+// The target is killed when its tracers are about to end, and so hear of nobody's
+// exit: a report that says that it has ended says so of all of its threads.
+func TestEndedAtTheClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 4)
+		var closing atomic.Bool
+		m.Before = func(op string, _ int) error {
+			if op == "exit" && !closing.Swap(true) {
+				m.Kill(100, syscall.SIGKILL)
+			}
+			return nil
+		}
+		s := session(t, m, attacher.Options{Share: 2}, nil)
+		over(t, m, s)
+		if r := s.Report(); !r.Ended || r.Threads.Exited != 4 || r.Threads.Attached != 4 || !r.Converged {
+			t.Errorf("%+v", r)
+		}
+		for th := range s.Threads() {
+			t.Errorf("thread %d is %v", th.TID, th.Phase)
+		}
+	})
+}
+
 // eachTID has f called by the owners of all threads.
 func eachTID(t *testing.T, s *attacher.Session, f func(*attacher.Owner, int) error) {
 	t.Helper()
