@@ -131,7 +131,8 @@ func (v *stopVerb) attend(ctx context.Context, pid int) outcome {
 	begin := time.Now()
 	account := stopper.Report{Style: v.arrestStyle()}
 	held, err := v.arrest(ctx, &a, session, until)
-	interrupted := ctx.Err() != nil // before the hold has begun
+	// Before the hold has begun: an arrest that was done is none that was broken off.
+	interrupted := ctx.Err() != nil && (held == nil || !held.Report().Complete)
 	switch {
 	case err == nil:
 		account, err = v.keep(ctx, &a, session, held)
