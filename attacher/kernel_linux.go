@@ -48,14 +48,7 @@ func (linux) Births(pid int) (Births, error) {
 	return b, nil
 }
 
-func (linux) Urgent() (done func()) {
-	runtime.LockOSThread()
-	restore := sys.RaisePriority(sys.Gettid())
-	return func() {
-		restore()
-		runtime.UnlockOSThread()
-	}
-}
+func (linux) Urgent() (done func()) { return sys.Urgent() }
 
 func (linux) Nap(d time.Duration) { sys.Nap(d) }
 

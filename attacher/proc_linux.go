@@ -72,7 +72,7 @@ func (p *procProcess) Facts(tid int) (Facts, error) {
 		UID:          st.Uid[0],
 		OurUID:       p.us.Uid[0],
 		SameUser:     sameUser(p.us.Uid[0], st.Uid) && sameUser(p.us.Gid[0], st.Gid),
-		Privileged:   p.us.CapEff&(1<<capSysPtrace) != 0,
+		Privileged:   p.us.CapEff&(1<<sys.CapSysPtrace) != 0,
 		MoreCaps:     st.CapPrm&^p.us.CapPrm != 0,
 		SameUserNS:   true,
 		Dumpable:     p.dumpable(tid, st.Uid[1]),
@@ -97,8 +97,6 @@ func (p *procProcess) Facts(tid int) (Facts, error) {
 	}
 	return f, nil
 }
-
-const capSysPtrace = 19 // include/uapi/linux/capability.h
 
 func (p *procProcess) readOurs() {
 	p.yama = -1

@@ -128,25 +128,17 @@ type segment struct {
 
 // ReadMemory reads what Poke has written; EFAULT elsewhere.
 func (tr *tracer) ReadMemory(tid int, addr uint64, buf []byte) error {
-	if err := tr.begin("memory", tid); err != nil {
-		return err
-	}
-	defer tr.m.unlock()
-	if tr.m.tasks[tid] == nil {
-		return syscall.ESRCH
-	}
-	for _, s := range tr.m.memory {
-		if addr >= s.addr && addr-s.addr+uint64(len(buf)) <= uint64(len(s.data)) {
-			copy(buf, s.data[addr-s.addr:])
-			return nil
-		}
-	}
-	return syscall.EFAULT
+	return tr.access("memory", tid, addr, len(buf), func(data []byte) { copy(buf, data) })
 }
 
 // WriteMemory changes what Poke has written; EFAULT elsewhere.
 func (tr *tracer) WriteMemory(tid int, addr uint64, buf []byte) error {
-	if err := tr.begin("write", tid); err != nil {
+	return tr.access("write", tid, addr, len(buf), func(data []byte) { copy(data, buf) })
+}
+
+// access has f called with n bytes of what Poke has written last there.
+func (tr *tracer) access(op string, tid int, addr uint64, n int, f func([]byte)) error {
+	if err := tr.begin(op, tid); err != nil {
 		return err
 	}
 	defer tr.m.unlock()
@@ -154,8 +146,8 @@ func (tr *tracer) WriteMemory(tid int, addr uint64, buf []byte) error {
 		return syscall.ESRCH
 	}
 	for _, s := range tr.m.memory {
-		if addr >= s.addr && addr-s.addr+uint64(len(buf)) <= uint64(len(s.data)) {
-			copy(s.data[addr-s.addr:], buf)
+		if addr >= s.addr && addr-s.addr+uint64(n) <= uint64(len(s.data)) {
+			f(s.data[addr-s.addr:][:n])
 			return nil
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
+
+	"massattach/internal/sys"
 )
 
 // explain says what op lacks. The errors of the library go on for pages about
@@ -21,7 +23,7 @@ func explain(op string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		reason = "it takes CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN) in the initial user namespace"
 	case !hasBTF():
-		reason = "the kernel does not describe itself: no " + btfPath + " (CONFIG_DEBUG_INFO_BTF)"
+		reason = "the kernel does not describe itself: no " + sys.BTFPath + " (CONFIG_DEBUG_INFO_BTF)"
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, ebpf.ErrKeyNotExist):
 		reason = "this kernel is too old, or built without it"
 	default:
@@ -33,10 +35,8 @@ func explain(op string, err error) error {
 // kernelTypes is the kernel's BTF, which is parsed once a process.
 var kernelTypes = btf.NewCache()
 
-const btfPath = "/sys/kernel/btf/vmlinux"
-
 func hasBTF() bool {
-	_, err := os.Stat(btfPath)
+	_, err := os.Stat(sys.BTFPath)
 	return err == nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -176,9 +175,7 @@ func (l *birthLog) remove(b *Births) (unused bool) {
 func (l *birthLog) run() {
 	// It has a thread of its own, which does not wait its turn behind those
 	// whose births it reads of.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	defer sys.RaisePriority(sys.Gettid())()
+	defer sys.Urgent()()
 	for !l.ended.Load() {
 		if l.doze() {
 			_ = l.bell.ReadInto(&l.rung) // if it fails, look without being woken

@@ -7,11 +7,12 @@ import (
 	"strings"
 
 	"massattach/internal/report"
+	"massattach/internal/sys"
 )
 
 // Bits of capability sets, include/uapi/linux/capability.h.
 const (
-	capSysPtrace   = 19
+	capSysPtrace   = sys.CapSysPtrace
 	capSysAdmin    = 21
 	capSysNice     = 23
 	capSysResource = 24
@@ -165,9 +166,9 @@ func (e *exam) bpf() report.Check {
 
 func (e *exam) btf() report.Check {
 	if !e.machine.BTF {
-		return warn("btf", "this kernel has no /sys/kernel/btf/vmlinux, which BPF programs need", "zgrep CONFIG_DEBUG_INFO_BTF /proc/config.gz")
+		return warn("btf", "this kernel has no "+sys.BTFPath+", which BPF programs need", "zgrep CONFIG_DEBUG_INFO_BTF /proc/config.gz")
 	}
-	return ok("btf", "/sys/kernel/btf/vmlinux")
+	return ok("btf", sys.BTFPath)
 }
 
 // sudo is the attach as root.

@@ -41,7 +41,7 @@ func (l *Linux) Machine() Machine {
 		m.Yama = scope
 	}
 	m.LSMs = text("/sys/kernel/security/lsm")
-	_, err = os.Stat("/sys/kernel/btf/vmlinux")
+	_, err = os.Stat(sys.BTFPath)
 	m.BTF = err == nil
 	groups := controlGroups("self")
 	m.Cgroup = groups.freezer()

@@ -3,6 +3,7 @@
 package sys
 
 import (
+	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
@@ -83,6 +84,17 @@ func Kill(tid int, sig syscall.Signal) error {
 
 // Gettid answers the id of the calling thread.
 func Gettid() int { return unix.Gettid() }
+
+// Urgent locks the calling goroutine to its OS thread and raises that one's
+// priority, until done.
+func Urgent() (done func()) {
+	runtime.LockOSThread()
+	restore := RaisePriority(Gettid())
+	return func() {
+		restore()
+		runtime.UnlockOSThread()
+	}
+}
 
 // RaisePriority gives the thread tid the best nice value that there is, if the
 // caller may (setpriority(2): on Linux a nice value is a thread's own); restore
