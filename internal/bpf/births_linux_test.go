@@ -251,6 +251,15 @@ var surrounded = map[string]func() error{
 		}
 		return b.Close()
 	},
+	"notify": func() error {
+		if err := bpf.NotifySupported(); err != nil {
+			if m := missing(err); m != nil {
+				err = errors.New(m.Reason)
+			}
+			return err
+		}
+		return nil
+	},
 	"clock": func() error {
 		p, err := target.Start(context.Background(), target.Spec{Epoll: 3})
 		if err != nil {

@@ -14,3 +14,10 @@ func Logs() int {
 	defer logs.Unlock()
 	return len(logs.open)
 }
+
+// Notifiers says whether there is one.
+func Notifiers() bool {
+	shared.Lock()
+	defer shared.Unlock()
+	return shared.notifier != nil
+}

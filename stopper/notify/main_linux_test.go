@@ -4,7 +4,6 @@ package notify_test
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -133,6 +132,14 @@ func wake(t testing.TB, sets []int) {
 	}
 }
 
+// asleep waits until all of some threads that do nothing but wait are back at that.
+func asleep(t testing.TB, p *target.Target, tids []int) {
+	t.Helper()
+	for _, tid := range tids {
+		eventually(t, "it sleeps", func() bool { return status(t, p, tid, "State")[0] == 'S' })
+	}
+}
+
 // eventually waits until it is true.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
@@ -156,6 +163,7 @@ type tracer struct {
 	holding bool
 	held    map[int]syscall.Signal  // by which of ours, or 0: interrupted
 	event   func(ws sys.WaitStatus) // what else there is, before it is continued
+	came    map[int]bool            // whose signal of ours has, since it was armed
 	ours    map[syscall.Signal]int
 	own     int
 	gone    map[int]bool
@@ -165,14 +173,8 @@ type tracer struct {
 func trace(t testing.TB, m notify.Mechanism, tids []int, options int) *tracer {
 	t.Helper()
 	r := &tracer{t: t, m: m, work: make(chan func()), over: make(chan struct{}),
-		held: make(map[int]syscall.Signal), ours: make(map[syscall.Signal]int), gone: make(map[int]bool)}
-	go func() {
-		runtime.LockOSThread() // and never unlocked: it ends, and lets them go
-		defer close(r.over)
-		for f := range r.work {
-			f()
-		}
-	}()
+		held: make(map[int]syscall.Signal), came: make(map[int]bool), ours: make(map[syscall.Signal]int), gone: make(map[int]bool)}
+	go r.run(nil)
 	t.Cleanup(r.end)
 	var err error
 	r.do(func() {
@@ -189,6 +191,26 @@ func trace(t testing.TB, m notify.Mechanism, tids []int, options int) *tracer {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// run is the tracer thread: never the main one, which Go does not end, nor one that
+// has children.
+func (r *tracer) run(moved chan<- struct{}) {
+	runtime.LockOSThread() // and never unlocked: it ends, and lets them go
+	if moved != nil {
+		defer close(moved)
+	}
+	if sys.Gettid() == os.Getpid() || sys.HasChildren() {
+		next := make(chan struct{})
+		go r.run(next)
+		<-next
+		runtime.UnlockOSThread()
+		return
+	}
+	defer close(r.over)
+	for f := range r.work {
+		f()
+	}
 }
 
 func (r *tracer) do(f func()) {
@@ -234,6 +256,7 @@ func (r *tracer) take(ws sys.WaitStatus) {
 		switch {
 		case si.Ours():
 			r.ours[sig]++
+			r.came[ws.TID] = true
 			if r.holding {
 				r.held[ws.TID] = sig
 				return
@@ -277,7 +300,7 @@ func (r *tracer) resume(tid int, sig syscall.Signal) {
 // arm arms and confirms.
 func (r *tracer) arm(tids []int) {
 	r.t.Helper()
-	r.do(func() { r.holding = true })
+	r.do(func() { r.holding = true; clear(r.came) })
 	if err := r.m.Arm(tids); err != nil {
 		r.t.Fatal(err)
 	}
@@ -324,11 +347,9 @@ func (r *tracer) release(tids []int) (reported []int) {
 	}
 	for _, tid := range reported {
 		eventually(r.t, fmt.Sprintf("thread %d, which has reported, stops", tid), func() bool {
-			if _, held := r.held[tid]; held || r.gone[tid] {
-				return true
-			}
 			r.collect()
-			return false
+			_, held := r.held[tid] // perhaps with ours behind
+			return r.came[tid] || r.gone[tid] || held
 		})
 	}
 	r.do(func() {
@@ -360,8 +381,6 @@ func status(t testing.TB, p *target.Target, tid int, key string) string {
 	line, _, _ := strings.Cut(rest, "\n")
 	return line
 }
-
-var errNot = errors.New("not so")
 
 // code and sender are fields of a siginfo_t.
 func code(si []byte) int32   { return int32(binary.NativeEndian.Uint32(si[8:])) }

@@ -49,7 +49,8 @@ type Mechanism interface {
 	Look() (Look, error)
 	// Disarm ends it. The answer are those of the threads that have reported since
 	// they were armed, by a signal of the mechanism's: their stops have been
-	// collected, or are still to come. Not among them are those that were mute, and
+	// collected, or are still to come; if a thread is held at another stop, after
+	// that. Not among them are those that were mute, and
 	// those that were about to stop by a signal of the target's own anyway.
 	Disarm(tids []int) (reported []int, err error)
 	// Merged is asked when tid has stopped by the mechanism's signal, number sig: it

@@ -20,8 +20,10 @@ func TestStrict(t *testing.T) {
 	p := start(t, target.Spec{Sem: sems, Epoll: 100, Futex: 50, Read: 20, Sleep: 20, Spin: 2, Sys: 2})
 	m := open(t, p.PID(), notify.TaskWork)
 	tids := under(t, p)
+	sem := under(t, p, target.KindSem)
 	r := trace(t, m, tids, 0)
 	for round := range int64(size(5, 100)) {
+		asleep(t, p, sem)
 		r.arm(tids)
 		before := account(t, p)
 		r.stopped(4) // those that ran
