@@ -103,12 +103,17 @@ func TestSome(t *testing.T) {
 		}
 	}
 	r.arm(sem[:30])
-	if reported := r.release(sem[10:20]); len(reported) != 0 {
-		t.Errorf("%v have reported", reported)
+	if reported, err := m.Disarm(sem[10:20]); err != nil || len(reported) != 0 {
+		t.Errorf("%v have reported, %v", reported, err)
 	}
+	wake(t, before.SysV.Sem)
+	r.stopped(2 + 20)
+	eventually(t, "those that are not armed return", func() bool { return account(t, p).Early == 20 })
 	if a := account(t, p); a.Calls != before.Calls {
 		t.Error("something ran while it was arrested")
 	}
+	r.release(slices.Concat(sem, busy))
+	eventually(t, "all go on", func() bool { r.collect(); a := account(t, p); return a.Early == 40 && a.Calls > before.Calls })
 }
 
 // A vfork parent, a thread that is stopped already, by an interruption or by
