@@ -26,42 +26,44 @@ func TestGenerated(t *testing.T) {
 	if _, err := os.Stat("/usr/include/bpf/bpf_helpers.h"); err != nil {
 		lacks("libbpf-dev")
 	}
-	dir := t.TempDir()
-	for _, pattern := range []string{"*.c", "*.h", "generate.go"} {
-		names, err := filepath.Glob(pattern)
-		if err != nil || len(names) == 0 {
+	// A module of its own, of what they are made from, with the tool of the
+	// module's go.mod.
+	const root = "../.."
+	module := t.TempDir()
+	for _, pattern := range []string{"go.mod", "go.sum", "internal/bpf/*.c", "internal/bpf/*.h", "bench/raw/*.c", "*/*/generate.go"} {
+		paths, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(paths) == 0 {
 			t.Fatal(pattern, err)
 		}
-		for _, name := range names {
-			copyFile(t, name, filepath.Join(dir, name))
+		for _, path := range paths {
+			name, err := filepath.Rel(root, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			copyFile(t, path, filepath.Join(module, name))
 		}
 	}
-	// Where the tool of the module's go.mod is to be had.
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"go.mod", "go.sum"} {
-		copyFile(t, filepath.Join(root, name), filepath.Join(dir, name))
-	}
-	cmd := exec.Command("go", "generate", ".")
-	cmd.Dir = dir
+	cmd := exec.Command("go", "generate", "./...")
+	cmd.Dir = module
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go generate: %v\n%s", err, out)
 	}
-	made, err := filepath.Glob(filepath.Join(dir, "*_*.[go]*"))
+	made, err := filepath.Glob(filepath.Join(module, "*/*/*_*.[go]*"))
 	if err != nil || len(made) == 0 {
 		t.Fatal("nothing was made", err)
 	}
 	for _, path := range made {
-		name := filepath.Base(path)
+		name, err := filepath.Rel(module, path)
+		if err != nil {
+			t.Fatal(err)
+		}
 		got, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := os.ReadFile(name)
+		want, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is not what its source makes: go generate ./internal/bpf", name)
+			t.Errorf("%s is not what its source makes: go generate ./%s", name, filepath.Dir(name))
 		}
 	}
 }
@@ -69,6 +71,9 @@ func TestGenerated(t *testing.T) {
 func copyFile(t *testing.T, from, to string) {
 	t.Helper()
 	b, err := os.ReadFile(from)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(to), 0o777)
+	}
 	if err == nil {
 		err = os.WriteFile(to, b, 0o666)
 	}

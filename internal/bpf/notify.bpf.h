@@ -132,7 +132,7 @@ static __always_inline int work_state(struct thread *v)
  * of that process: else its number is a stranger's by now. */
 static __always_inline int concerns(struct task_struct *t, __u32 tracer)
 {
-	return !(t->flags & PF_EXITING) && t->ptrace && BPF_CORE_READ(t, parent, tgid) == tracer;
+	return !(t->flags & PF_EXITING) && t->ptrace && t->parent->tgid == tracer;
 }
 
 #define SIGCHLD 17

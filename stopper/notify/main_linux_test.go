@@ -159,7 +159,6 @@ type tracer struct {
 	work chan func()
 	over chan struct{}
 
-	options int
 	holding bool
 	held    map[int]syscall.Signal  // by which of ours, or 0: interrupted
 	event   func(ws sys.WaitStatus) // what else there is, before it is continued
