@@ -24,10 +24,10 @@ func (t *tool) doctorCommand() *cobra.Command {
 		Use:   "doctor [flags] [PID...]",
 		Short: "Say whether attaching can work, and what is in the way",
 		Long: `Say of each process whether attach would reach it, and of everything that may be
-in the way how it stands, with a command to type where there is one; which follow
-modes work here; whom another tool has left stopped; and what a process feels while
-it is attached. Nobody is attached to. Without a PID it is about this machine, and
-about all that stands still on it.
+in the way how it stands, with a command to type where there is one; which styles of
+stopping work here, by which mechanisms, and which follow modes; whom another tool has
+left stopped; and what a process feels while it is attached. Nobody is attached to.
+Without a PID it is about this machine, and about all that stands still on it.
 
 The exit code is the one that attach would have had.`,
 		Example: `  massattach doctor

@@ -11,6 +11,7 @@ import (
 	"massattach/attacher"
 	. "massattach/internal/doctor"
 	"massattach/internal/report"
+	"massattach/stopper/notify"
 )
 
 // fake is a system that is made up.
@@ -38,7 +39,9 @@ func plain() fake {
 	return fake{
 		machine: Machine{
 			Release: "6.18.44", Repairs: true, OwnProc: true, UID: 1000, InitialUserNS: true, Nice: true, Yama: -1,
-			BTF: true, Cgroup: Cgroup{Path: "/"},
+			BTF: true, Cgroup: Cgroup{Path: "/"}, Notify: []notify.Support{
+				{Name: notify.TaskWork, Guarantee: notify.Strict}, {Name: notify.Ptrace, Guarantee: notify.BestEffort},
+			},
 			Limits: []Limit{{"kernel.pid_max", 32_768, 300, "sudo sysctl kernel.pid_max=65536"}},
 		},
 		target: Target{PID: 4211, NSPID: 4211, Comm: "server", Groups: []Group{{
@@ -343,6 +346,7 @@ func TestParts(t *testing.T) {
 			tc.change(&f.machine)
 			f.machine.Births = tc.err
 			f.machine.Tasks = f.machine.Births
+			f.machine.Notify[0].Err = f.machine.Births
 			d := examine(t, f, 4211)
 			c := find(t, d.Follow, "event")
 			if c.OK != (tc.err == nil) || !strings.Contains(c.Detail, tc.detail) || c.Remedy != tc.remedy {
@@ -353,6 +357,16 @@ func TestParts(t *testing.T) {
 			}
 			if c := find(t, d.FastPaths, "tasks"); c.OK != (tc.err == nil) {
 				t.Errorf("%+v", c)
+			}
+			work, ptrace := find(t, d.Styles, "notify/task_work"), find(t, d.Styles, "notify/ptrace")
+			if work.OK != (tc.err == nil) || work.OK != strings.HasPrefix(work.Detail, "strict: ") || work.OK == strings.HasSuffix(work.Detail, "the next one is chosen") {
+				t.Errorf("%+v", work)
+			}
+			if want := strings.Replace(tc.remedy, "5.12", "6.18", 1); work.Remedy != want {
+				t.Errorf("remedy %q, want %q", work.Remedy, want)
+			}
+			if !ptrace.OK || ptrace.Warning == work.OK || !strings.HasPrefix(ptrace.Detail, "best-effort: ") {
+				t.Errorf("%+v", ptrace)
 			}
 			if !d.CanAttach {
 				t.Error("attaching takes no BPF")

@@ -1,6 +1,9 @@
 package doctor
 
-import "massattach/attacher"
+import (
+	"massattach/attacher"
+	"massattach/stopper/notify"
+)
 
 // System is what the doctor reads: a *[Linux], or a fake.
 type System interface {
@@ -30,9 +33,10 @@ type Machine struct {
 	Seccomp       bool   // a seccomp filter is on us
 	Filter        Filter // and this is what it does
 
-	BTF    bool  // the kernel has its types in /sys/kernel/btf/vmlinux
-	Births error // why follow mode event doesn't work, nil when it does
-	Tasks  error // the same of the BPF task iterator
+	BTF    bool             // the kernel has its types in /sys/kernel/btf/vmlinux
+	Births error            // why follow mode event doesn't work, nil when it does
+	Tasks  error            // the same of the BPF task iterator
+	Notify []notify.Support // the mechanisms of notify style, the best first
 
 	Cgroup Cgroup // ours
 	Limits []Limit

@@ -8,6 +8,7 @@ import (
 
 	"massattach/internal/report"
 	"massattach/internal/sys"
+	"massattach/stopper/notify"
 )
 
 // Bits of capability sets, include/uapi/linux/capability.h.
@@ -28,6 +29,7 @@ var (
 	linuxWatch = version{5, 3}  // pidfd_open: the watchdog
 	linuxEvent = version{5, 12} // follow mode event
 	linuxTasks = version{6, 1}  // the BPF task iterator, of one process
+	linuxWork  = version{6, 18} // bpf_task_work_schedule_resume
 	linuxTID   = version{5, 13} // a wait for one of many tracees takes no longer than for one of few
 )
 
@@ -179,9 +181,30 @@ func (e *exam) sudo() string {
 	return fmt.Sprintf("sudo massattach attach %d", e.target.PID)
 }
 
-// styles are those in which threads can be stopped.
+// styles are those in which threads can be stopped, notify style by each of its
+// mechanisms.
 func (e *exam) styles() []report.Check {
-	return []report.Check{ok("interrupt", "by ptrace")}
+	checks := []report.Check{ok("interrupt", "by ptrace")}
+	chosen := false
+	for _, s := range e.machine.Notify {
+		works, since := mechanisms[s.Name].does, mechanisms[s.Name].since
+		c := e.part("notify/"+s.Name, s.Err, since, fmt.Sprintf("%s: %s", s.Guarantee, works), "the next one is chosen")
+		if c.OK && !chosen {
+			chosen = true
+			c.Warning = s.Guarantee != notify.Strict
+		}
+		checks = append(checks, c)
+	}
+	return checks
+}
+
+// mechanisms are what the mechanisms of notify style do, and since when they can.
+var mechanisms = map[string]struct {
+	does  string
+	since version
+}{
+	notify.TaskWork: {"a thread stops on its way back to user mode, by a work of the kernel's", linuxWork},
+	notify.Ptrace:   {"who sleeps is left asleep and looked after, and may run for a moment when it wakes up", linuxMin},
 }
 
 // follow are the modes of following births.

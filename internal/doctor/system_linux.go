@@ -17,6 +17,7 @@ import (
 	"massattach/internal/bpf"
 	"massattach/internal/sys"
 	"massattach/procfs"
+	"massattach/stopper/notify"
 )
 
 // Machine looks at the machine, and at this process.
@@ -25,6 +26,7 @@ func (l *Linux) Machine() Machine {
 	m := Machine{
 		Release: release(), Repairs: sys.CanRestart, OwnProc: true, UID: os.Getuid(), Yama: -1,
 		Filter: l.filter, Births: bpf.BirthsSupported(), Tasks: bpf.TasksSupported(),
+		Notify: notify.Supported(),
 	}
 	if own, err := l.fs.OwnNamespace(); err == nil {
 		m.OwnProc = own

@@ -16,7 +16,11 @@ func TestDoctor(t *testing.T) {
 			{Name: "priority", OK: true, Warning: true, Detail: "slow", Remedy: "sudo massattach attach 4211"},
 			{Name: "tracer", Detail: "1 of 100 threads: already traced by 71 (stra\x1bce)", Remedy: "kill 71"},
 		},
-		Styles:    []Check{{Name: "interrupt", OK: true, Detail: "by ptrace"}},
+		Styles: []Check{
+			{Name: "interrupt", OK: true, Detail: "by ptrace"},
+			{Name: "notify/task_work", Detail: "no BPF; the next one is chosen", Remedy: "boot Linux 6.18 or newer"},
+			{Name: "notify/ptrace", OK: true, Warning: true, Detail: "best-effort"},
+		},
 		Follow:    []Check{{Name: "scan", OK: true, Detail: "threads are listed again"}},
 		FastPaths: []Check{{Name: "tasks", Detail: "no BPF"}},
 		Leftovers: []Leftover{{
