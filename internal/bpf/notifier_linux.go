@@ -51,6 +51,7 @@ const (
 	isPending
 	isMute
 	hasReported
+	isAbsent
 	noRoom
 )
 

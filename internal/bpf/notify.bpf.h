@@ -45,6 +45,7 @@ enum answer {
 	PENDING,  /* it may run in user mode */
 	IS_MUTE,
 	REPORTED, /* it has sent itself a signal */
+	ABSENT,	  /* it has no entry, for now */
 	FULL,	  /* there is no room for it */
 };
 
@@ -214,15 +215,17 @@ static int on_return(struct bpf_map *map, void *key, void *value)
 	return 0;
 }
 
-/* entry is that of a thread, new if it has none. */
-static __always_inline struct thread *entry(__u32 tid)
+#define E2BIG 7
+#define EEXIST 17
+
+/* insert makes an entry. Its memory may take a moment to come. */
+static __always_inline __u64 insert(__u32 tid)
 {
-	struct thread *v = bpf_map_lookup_elem(&threads, &tid);
-	if (v)
-		return v;
 	struct thread none = {};
-	bpf_map_update_elem(&threads, &tid, &none, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&threads, &tid);
+	long err = bpf_map_update_elem(&threads, &tid, &none, BPF_NOEXIST);
+	if (!err || err == -EEXIST)
+		return NOTHING;
+	return err == -E2BIG ? FULL : ABSENT;
 }
 
 static __always_inline __u64 *place(int i)
@@ -241,7 +244,7 @@ int add(void *ctx)
 {
 	__u64 *at;
 	FOR_EACH(at) {
-		*at = entry(*at) ? NOTHING : FULL;
+		*at = insert(*at);
 	}
 	bpf_iter_num_destroy(&it);
 	return 0;
@@ -269,14 +272,14 @@ __attribute__((noinline)) int arm_one(__u32 tid, __u32 tracer)
 	if (!t)
 		return NOTHING;
 	if (concerns(t, tracer)) {
-		struct thread *v = entry(tid);
+		struct thread *v = bpf_map_lookup_elem(&threads, &tid);
 		if (v) {
 			v->tracer = tracer;
 			__sync_lock_test_and_set(&v->phase, ARMED);
 			/* It is queued still, or again, or look does it. */
 			schedule(t, v);
 		} else {
-			answer = FULL;
+			answer = ABSENT;
 		}
 	}
 	bpf_task_release(t);

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/cilium/ebpf"
 )
@@ -85,30 +86,47 @@ func (n *Notify) Close() error {
 	return err
 }
 
-// Add makes threads known, so that it is quicker to arm them.
+// Add makes threads known, so that it is quicker to arm them. When there is no room
+// for some, which the error says, they are not.
 func (n *Notify) Add(tids []int) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.shared == nil {
 		return os.ErrClosed
 	}
-	return n.fill(n.shared.programs.Add, tids)
+	return n.add(tids)
 }
 
-// fill runs a program that may find no room.
-func (n *Notify) fill(p *ebpf.Program, tids []int) error {
+// add does that. The kernel may be short of memory in the middle of many, for the
+// moment that an interrupt takes to bring some.
+func (n *Notify) add(tids []int) error {
 	full := 0
-	err := n.run(p, tids, func(tid int, a answer) {
-		if a == noRoom {
-			full++
-			return
+	for tries := 0; len(tids) > 0; tries++ {
+		if tries == 1000 {
+			return fmt.Errorf("arrest in the kernel: no entry for %d threads: %w", len(tids), syscall.ENOMEM)
+		} else if tries > 0 {
+			time.Sleep(time.Duration(tries) * time.Microsecond)
 		}
-		n.known[tid] = struct{}{}
-	})
-	if err == nil && full > 0 {
-		err = fmt.Errorf("no room for %d of %d threads: %w", full, len(tids), syscall.E2BIG)
+		var absent []int
+		err := n.run(n.shared.programs.Add, tids, func(tid int, a answer) {
+			switch a {
+			case isAbsent:
+				absent = append(absent, tid)
+			case noRoom:
+				full++
+			default:
+				n.known[tid] = struct{}{}
+			}
+		})
+		if err != nil {
+			return err
+		}
+		tids = absent
 	}
-	return err
+	if full > 0 {
+		return fmt.Errorf("arrest in the kernel: no room for %d threads: %w", full, syscall.E2BIG)
+	}
+	return nil
 }
 
 // Remove forgets threads. Who is armed still is so no more.
@@ -129,7 +147,25 @@ func (n *Notify) Arm(tids []int) error {
 		return os.ErrClosed
 	}
 	n.waiting = append(n.waiting, tids...)
-	return n.fill(n.shared.programs.Arm, tids)
+	absent, err := n.arm(tids)
+	if err != nil || len(absent) == 0 {
+		return err
+	}
+	if err := n.add(absent); err != nil {
+		return err
+	}
+	_, err = n.arm(absent)
+	return err
+}
+
+// arm answers those that were not added before.
+func (n *Notify) arm(tids []int) (absent []int, err error) {
+	err = n.run(n.shared.programs.Arm, tids, func(tid int, a answer) {
+		if a == isAbsent {
+			absent = append(absent, tid)
+		}
+	})
+	return absent, err
 }
 
 // Look answers who may still run in user mode, because it is on a CPU and has not

@@ -23,6 +23,7 @@ var surrounded = map[string]func() error{
 	"arrest":    arrestThere,
 	"armed":     armAndWait,
 	"supported": supportedThere,
+	"collect":   collect,
 }
 
 // In a PID namespace of its own threads have other numbers than the kernel's.
