@@ -5,10 +5,14 @@ package bpf_test
 import (
 	"errors"
 	"os"
+	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"massattach/internal/bpf"
 	"massattach/internal/target"
@@ -138,5 +142,29 @@ func TestNotifyUnprivileged(t *testing.T) {
 	needRoot(t)
 	if out := run(t, "notify", &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}); !strings.Contains(out, "CAP_BPF and CAP_PERFMON") {
 		t.Error(out)
+	}
+}
+
+// What a signal costs its sender: one of the three numbers, and another, while
+// nothing is loaded, and while something is.
+func BenchmarkNotifySignal(b *testing.B) {
+	for _, sig := range []syscall.Signal{syscall.SIGWINCH, syscall.SIGUSR1} {
+		signal.Ignore(sig)
+		defer signal.Reset(sig)
+		send := func(b *testing.B) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			pid, tid := os.Getpid(), syscall.Gettid()
+			for b.Loop() {
+				if err := unix.Tgkill(pid, tid, sig); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		b.Run(sig.String()+"/unloaded", send)
+		b.Run(sig.String()+"/loaded", func(b *testing.B) {
+			openNotify(b)
+			send(b)
+		})
 	}
 }
