@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"massattach/attacher"
+	"massattach/internal/sys"
 	"massattach/procfs"
 )
 
@@ -65,39 +66,74 @@ func (h *Held) one(tid int, f func(Thread) error) error {
 	if h.releasing.Load() {
 		return fmt.Errorf("thread %d: %w", tid, ErrReleased)
 	}
-	var found atomic.Bool
+	var found, asleep atomic.Bool
 	err := h.st.session.Do(context.Background(), procfs.Selection{TIDs: []int{tid}}, func(o *attacher.Owner) error {
-		if !h.st.ward(o.ID()).holds(h, tid) {
-			return nil
+		switch w := h.st.ward(o.ID()); {
+		case w.holds(h, tid):
+			found.Store(true)
+			return f(Thread{o, tid})
+		case w.sleeps(h, tid):
+			asleep.Store(true)
 		}
-		found.Store(true)
-		return f(Thread{o, tid})
+		return nil
 	})
-	if err == nil && !found.Load() {
+	switch {
+	case err != nil || found.Load():
+	case asleep.Load():
+		err = fmt.Errorf("thread %d: %w", tid, ErrInKernel)
+	default:
 		err = fmt.Errorf("thread %d: %w", tid, ErrNotHeld)
 	}
 	return err
 }
 
+// oneOrExam calls f for one thread, or, as long as that is in the kernel, look for
+// an exam of it.
+func (h *Held) oneOrExam(tid int, f func(Thread) error, look func(*Exam) error) error {
+	for range tries {
+		err := h.one(tid, f)
+		if !errors.Is(err, ErrInKernel) {
+			return err
+		}
+		// It may come out of the kernel meanwhile, and then stops.
+		err = h.st.Examine(context.Background(), tid, look)
+		if !errors.Is(err, ErrRan) && !errors.Is(err, ErrOnCPU) {
+			return err
+		}
+	}
+	return fmt.Errorf("thread %d: %w", tid, ErrRan)
+}
+
 // Regs reads the registers of a held thread. For those of many see [Held.Each].
+//
+// Of one that is held in notify style and has not stopped those are read that the
+// kernel shows of its system call: number, arguments, program counter and stack
+// pointer; the others are 0.
+//
 // An error is [ErrNotHeld], [ErrReleased], or ESRCH of a thread that has been
 // killed.
 func (h *Held) Regs(tid int, r *attacher.Regs) error {
-	return h.one(tid, func(t Thread) error { return t.Regs(r) })
+	return h.oneOrExam(tid, func(t Thread) error { return t.Regs(r) }, func(e *Exam) error {
+		*r = sys.CallRegs(e.Call.Nr, e.Call.Args, e.Call.PC, e.Call.SP)
+		return nil
+	})
 }
 
-// SetRegs writes the registers of a held thread; see [Thread.SetRegs].
+// SetRegs writes the registers of a held thread; see [Thread.SetRegs]. Those of one
+// that is in the kernel can't be: [ErrInKernel].
 func (h *Held) SetRegs(tid int, r *attacher.Regs) error {
 	return h.one(tid, func(t Thread) error { return t.SetRegs(r) })
 }
 
 // ReadAt reads len(buf) bytes of the memory of a held thread at addr, or none.
 func (h *Held) ReadAt(tid int, buf []byte, addr uint64) error {
-	return h.one(tid, func(t Thread) error { return t.ReadAt(buf, addr) })
+	return h.oneOrExam(tid, func(t Thread) error { return t.ReadAt(buf, addr) },
+		func(e *Exam) error { return e.ReadAt(buf, addr) })
 }
 
 // WriteAt writes buf to the memory of a held thread at addr, also where the thread
-// may only read itself.
+// may only read itself. Of one that is in the kernel it is [ErrInKernel]: what it
+// does there may go by that memory.
 func (h *Held) WriteAt(tid int, buf []byte, addr uint64) error {
 	return h.one(tid, func(t Thread) error { return t.WriteAt(buf, addr) })
 }

@@ -58,6 +58,10 @@ var ErrReleased = errors.New("the threads are held no longer")
 // those that were asked for, it could not be stopped, or it has ended.
 var ErrNotHeld = errors.New("the thread is not held")
 
+// ErrInKernel says that the thread is held in notify style and has not stopped: it is
+// in the kernel.
+var ErrInKernel = errors.New("the thread is in the kernel")
+
 // picked notes which threads were picked, and how long that took.
 func (h *Held) picked(tids []int, took time.Duration) {
 	h.mu.Lock()

@@ -325,6 +325,14 @@ func (w *ward) heldBy(h *Held, dst []int) []int {
 	return dst
 }
 
+// sleeps says whether h holds tid, and it is in the kernel.
+func (w *ward) sleeps(h *Held, tid int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.threads[tid]
+	return t != nil && !t.stopped && t.settled(h) && slices.Contains(t.holders, h)
+}
+
 // holds says whether h holds tid.
 func (w *ward) holds(h *Held, tid int) bool {
 	w.mu.Lock()

@@ -13,6 +13,9 @@ const CanRestart = false
 // Regs has no registers here.
 type Regs struct{}
 
+// CallRegs is for Linux only.
+func CallRegs(int, [6]uint64, uint64, uint64) Regs { return Regs{} }
+
 var interrupted map[int]Call
 
 var endsEarly map[int]early

@@ -52,3 +52,12 @@ func frame(r *Regs) Frame {
 	}
 	return f
 }
+
+// CallRegs are the registers of a thread that is in system call nr, as far as these
+// say.
+func CallRegs(nr int, args [6]uint64, pc, sp uint64) Regs {
+	return Regs{
+		Orig_rax: uint64(nr), Rip: pc, Rsp: sp,
+		Rdi: args[0], Rsi: args[1], Rdx: args[2], R10: args[3], R8: args[4], R9: args[5],
+	}
+}

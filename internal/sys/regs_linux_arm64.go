@@ -41,3 +41,12 @@ func frame(r *Regs) Frame {
 		SP:     r.Sp,
 	}
 }
+
+// CallRegs are the registers of a thread that is in system call nr, as far as these
+// say.
+func CallRegs(nr int, args [6]uint64, pc, sp uint64) Regs {
+	r := Regs{Pc: pc, Sp: sp}
+	copy(r.Regs[:], args[:])
+	r.Regs[8] = uint64(nr)
+	return r
+}
