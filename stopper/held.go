@@ -125,7 +125,7 @@ func (h *Held) stoppedOne(t *thread, now time.Time) {
 	if t.settled(h) {
 		h.inKernel--
 	} else {
-		h.took = append(h.took, now.Sub(t.asked))
+		h.took = append(h.took, now.Sub(h.asked(t)))
 		h.last = now
 	}
 	h.stopped++
@@ -135,15 +135,23 @@ func (h *Held) stoppedOne(t *thread, now time.Time) {
 	}
 }
 
+// asked is when a thread was asked for h. The thread was entered before that began.
+func (h *Held) asked(t *thread) time.Time {
+	if h.begin.After(t.asked) {
+		return h.begin
+	}
+	return t.asked
+}
+
 // sleeps notes that one is in the kernel.
-func (h *Held) sleeps(now time.Time, took time.Duration) {
+func (h *Held) sleeps(t *thread, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.style != Notify {
 		return
 	}
 	h.inKernel++
-	h.took = append(h.took, took)
+	h.took = append(h.took, now.Sub(h.asked(t)))
 	h.last = now
 	h.tell()
 }

@@ -45,17 +45,19 @@ func TestJobControlForReal(t *testing.T) {
 				h := s.arrest(stopper.Request{Style: style})
 				s.resume(h)
 				s.listen() // not even for a moment has anybody run: the parent would know
+				s.eventually("the parent sees it stopped", func() bool { return s.parentSaw().Stopped >= 2*i+1 })
 				if a := s.parentSaw(); a.Stopped != 2*i+1 || a.Continued != 2*i {
 					t.Errorf("%v: an arrest of a stopped process shows: %+v", sig, a)
 				}
 				h = s.arrest(stopper.Request{Style: style})
 				s.kill(syscall.SIGCONT)
-				if _, stopped := s.inStop(); stopped == 0 {
-					t.Errorf("SIGCONT has ended a hold")
-				}
+				s.eventually("SIGCONT has not ended the hold", func() bool {
+					_, stopped := s.inStop() // in notify style each traps for it
+					return stopped > 0
+				})
 				s.resume(h)
 				before := s.account()
-				s.eventually("it runs", func() bool { return s.account().Spins > before.Spins })
+				s.eventually("it runs", func() bool { return s.account().Spins > before.Spins && s.parentSaw().Continued == 2*i+1 })
 				h = s.arrest(stopper.Request{Style: style})
 				s.kill(sig)
 				time.Sleep(time.Millisecond)

@@ -159,7 +159,7 @@ func (w *ward) park(o *attacher.Owner, arming int, pending map[int]bool, now tim
 		t.inKernel = true
 		parked = append(parked, tid)
 		for _, h := range t.holders {
-			h.sleeps(now, now.Sub(t.asked))
+			h.sleeps(t, now)
 		}
 	}
 	w.mu.Unlock()

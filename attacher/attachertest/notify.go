@@ -88,8 +88,8 @@ func (n *Notify) Look() (l notify.Look, err error) {
 	err = n.call("query", func() {
 		for _, tid := range sorted(n.entries) {
 			a := n.entries[tid]
-			if a.off || a.t.where >= zombie {
-				continue
+			if a.off || a.t.where >= zombie || a.t.tracer == nil {
+				continue // nobody is there to stop for
 			}
 			switch {
 			case a.mute && !a.told:
@@ -164,7 +164,7 @@ func (t *task) notifyPoint() bool {
 	if a == nil || !a.work {
 		return false
 	}
-	if a.work = false; a.off {
+	if a.work = false; a.off || t.tracer == nil {
 		return false
 	}
 	a.reported = true

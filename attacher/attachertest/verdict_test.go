@@ -140,6 +140,8 @@ func (s *simulation) verdict(h *host) {
 			s.fail("the target has ended, and the report doesn't say so")
 		case !s.gone() && r.Ended:
 			s.fail("the target lives, and the report says that it has ended")
+		case r.Ended && t.Exited != t.Attached:
+			s.fail("the target has ended, but not all of its threads: %+v", t)
 		case !r.Detach.Confirmed:
 			s.fail("the detach is not confirmed: %+v", r.Detach)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 	"massattach/internal/programs"
 	"massattach/internal/target"
 	"massattach/procfs"
+	"massattach/stopper/notify"
 )
 
 // TestMain makes several programs of this one: the tests, the targets that they
@@ -194,11 +196,17 @@ func TestScripts(t *testing.T) {
 }
 
 // condition knows, beside testscript's own, what a script may lack here: root,
-// or a program (have:strace). In CI nothing may be lacking.
+// a mechanism of notify style (task_work), or a program (have:strace). In CI nothing may be lacking.
 func condition(cond string) (bool, error) {
 	if program, ok := strings.CutPrefix(cond, "have:"); ok {
 		_, err := exec.LookPath(program)
 		return err == nil || inCI(), nil
+	}
+	if cond == notify.TaskWork {
+		all := notify.Supported()
+		i := slices.IndexFunc(all, func(s notify.Support) bool { return s.Name == cond })
+		must := slices.Contains(strings.Split(os.Getenv("MASSATTACH_REQUIRE"), ","), cond)
+		return all[i].Err == nil || must, nil
 	}
 	if cond == "root" {
 		return os.Geteuid() == 0 || inCI(), nil

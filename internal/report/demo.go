@@ -204,7 +204,7 @@ func (t *Trial) story() (lines []string) {
 			}
 			lines = append(lines, fmt.Sprintf("%s, held %s to take that look", s.Stop.Arrested(Style{}), ns(s.Stop.HeldNS)))
 			if s.Stop.InKernel > 0 {
-				lines = append(lines, fmt.Sprintf("%s stopped, %s slept on in the kernel, by %s", Plural(s.Stop.Stopped, "thread"), Number(s.Stop.InKernel), s.Stop.Mechanism))
+				lines = append(lines, fmt.Sprintf("%s stopped, %s went on in the kernel, by %s", Plural(s.Stop.Stopped, "thread"), Number(s.Stop.InKernel), s.Stop.Mechanism))
 			}
 		}
 		if n := s.Repair.EINTRRepaired; n > 0 {

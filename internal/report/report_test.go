@@ -19,6 +19,7 @@ import (
 	. "massattach/internal/report"
 	"massattach/procfs"
 	"massattach/stopper"
+	"massattach/stopper/notify"
 	"massattach/threadset"
 )
 
@@ -135,6 +136,15 @@ func TestSession(t *testing.T) {
 			return s
 		}},
 		{"stop", stopped},
+		{"stop-notify", func() *Session {
+			s := stopped()
+			s.Repair = Repair{}
+			s.Stop = FromStopper(stopper.Report{Style: stopper.Notify, Mechanism: notify.TaskWork, Guarantee: notify.BestEffort, Complete: true,
+				Requested: 5_025, Stopped: 18, InKernel: 5_007, BestEffort: 2, LateBirths: 1,
+				Elapsed: 6_200_000, Held: 56 * time.Millisecond,
+				Latency: attacher.Quantiles{P50: 4 * time.Millisecond, P99: 6 * time.Millisecond, Max: 6_200_000}})
+			return s
+		}},
 		{"stop-partial", func() *Session {
 			s := stopped()
 			r := stopper.Report{Requested: 500, Stopped: 380, Missed: 120, Elapsed: time.Second, Held: 100 * time.Millisecond,

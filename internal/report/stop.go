@@ -127,7 +127,7 @@ func (s *Stop) details(b *bytes.Buffer, style Style) {
 	}
 	style.row(b, "stop", line)
 	if s.Style == stopper.Notify.String() {
-		style.row(b, "", list("", count{s.Stopped, "stopped"}, count{s.InKernel, "asleep in the kernel"}))
+		style.row(b, "", list("", count{s.Stopped, "stopped"}, count{s.InKernel, "in the kernel"}))
 		by := "by " + s.Mechanism
 		if s.Guarantee != string(notify.Strict) {
 			by += ", " + style.Warn(s.Guarantee)
