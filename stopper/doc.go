@@ -30,6 +30,23 @@
 // follow mode. As long as such a hold lasts a newborn, of a thread that could not
 // be stopped say, is arrested as soon as it is seized.
 //
+// # Notify style
+//
+// With [Notify] no thread runs another instruction in user mode, and what goes on in
+// the kernel is left alone. Who is in user mode stops; who is in the kernel is held
+// there ([Held.InKernel]): it sleeps on, is not interrupted, and stops at the moment
+// at which it would return. The arrest is done when a mechanism (package
+// stopper/notify) has confirmed that of everybody; [Report.Guarantee] says what that is
+// worth, and is never [notify.Strict] when a call that was under way in the kernel has
+// given birth to a thread meanwhile, which may have run until it was found and stopped
+// ([Report.LateBirths]). A thread that blocks every signal which the mechanism may
+// send is interrupted instead ([Report.BestEffort]).
+//
+// Memory is not frozen: a read that is under way may still be completed into it.
+//
+// Holders of both styles may overlap. A thread that somebody wants stopped stops, and
+// stays so when that one lets go and another still holds it.
+//
 // # What a deadline does
 //
 // A thread in D state, or one that waits for its vfork child, does not stop. When
@@ -72,7 +89,8 @@
 // What a tracer's tracees are held for is in a ward, one a tracer, and changed on
 // the tracer's thread: nobody else resumes a thread, so that between a look and a
 // resume nothing happens. A ward's lock is for those who only look, and for an
-// exec, which takes the leader away from its tracer without a word. Lock order:
+// exec, which takes the leader away from its tracer without a word. Who is armed in
+// notify style is changed by one goroutine at a time, see arms. Lock order:
 // the stopper's, then a ward's, then a holder's. None is held across a system
 // call.
 //
