@@ -35,8 +35,10 @@ type arms struct {
 // lock takes the token, and answers what gives it back.
 func (a *arms) lock() (unlock func()) {
 	<-a.token
-	return func() { a.token <- struct{}{} }
+	return a.unlock
 }
+
+func (a *arms) unlock() { a.token <- struct{}{} }
 
 // ready opens the mechanism, if that has not been done. It is called with the lock
 // held.
@@ -99,7 +101,12 @@ func (a *arms) lost(tid int) {
 func (h *Held) arm(ctx context.Context, sel procfs.Selection) error {
 	st := h.st
 	a := &st.arms
-	defer a.lock()()
+	select {
+	case <-a.token:
+		defer a.unlock()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	if err := st.ready(); err != nil {
 		return err
 	}
