@@ -263,7 +263,8 @@ func TestBirths(t *testing.T) {
 // new one stops before its first instruction.
 func TestExec(t *testing.T) {
 	needTaskWork(t)
-	for _, byLeader := range []bool{true, false} {
+	for i := range size(4, 100) {
+		byLeader := i%2 == 0
 		p := start(t, target.Spec{Sem: 10, Sys: 1})
 		m := open(t, p.PID(), notify.TaskWork)
 		tids := under(t, p)

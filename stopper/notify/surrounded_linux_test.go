@@ -24,6 +24,7 @@ var surrounded = map[string]func() error{
 	"armed":     armAndWait,
 	"supported": supportedThere,
 	"collect":   collect,
+	"fault":     fault,
 }
 
 // In a PID namespace of its own threads have other numbers than the kernel's.
