@@ -21,3 +21,9 @@ func Notifiers() bool {
 	defer shared.Unlock()
 	return shared.notifier != nil
 }
+
+// Stall keeps its methods from going on until goOn is called.
+func (n *Notify) Stall() (goOn func()) {
+	n.mu.Lock()
+	return n.mu.Unlock
+}

@@ -328,7 +328,9 @@ static __always_inline int runs(__u32 tid, struct thread *v)
 		if (state != bpf_core_enum_value(enum bpf_task_work_state, BPF_TW_SCHEDULED)) {
 			may = 1;
 		} else {
-			__sync_fetch_and_add(&v->ours, 0); /* a barrier */
+			/* An atomic operation whose result is used orders loads. */
+			__u64 word = 0;
+			asm volatile("" ::"r"(__sync_fetch_and_add(&word, 1)) : "memory");
 			may = t->on_cpu;
 		}
 	}

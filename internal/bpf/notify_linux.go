@@ -217,7 +217,8 @@ func (n *Notify) Disarm(tids []int) (reported []int, err error) {
 }
 
 // Merged says whether a signal of the target's own was merged into ours, number sig,
-// that tid has stopped by, and which: a siginfo_t. It is told once.
+// that tid has stopped by, and which: a siginfo_t. It is told once. It waits for none
+// of the other methods.
 func (n *Notify) Merged(tid int, sig syscall.Signal) (siginfo []byte, merged bool) {
 	n.merging.RLock()
 	defer n.merging.RUnlock()

@@ -66,6 +66,21 @@ func TestNotifyShared(t *testing.T) {
 	}
 }
 
+// A tracer asks for what was merged while others are armed, and must not wait.
+func TestNotifyMerged(t *testing.T) {
+	n := openNotify(t)
+	goOn := n.Stall()
+	if _, merged := n.Merged(1, syscall.SIGURG); merged {
+		t.Error("something was merged")
+	}
+	armed := make(chan error)
+	go func() { armed <- n.Arm([]int{1}) }()
+	goOn()
+	if err := <-armed; err != nil {
+		t.Error(err)
+	}
+}
+
 // A thread that nobody traces is sent no signal: its number may be a stranger's by
 // now.
 func TestNotifyStranger(t *testing.T) {

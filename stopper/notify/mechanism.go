@@ -28,8 +28,8 @@ const (
 var ErrNotSupported = errors.New("not supported here")
 
 // Mechanism arms threads of one process. Its methods may be called from any
-// goroutine, but one at a time, except for Merged. Threads are named as in the caller's PID namespace;
-// one that has ended is no error.
+// goroutine, but one at a time, except for Merged. Threads are named as in the
+// caller's PID namespace; one that has ended is no error.
 type Mechanism interface {
 	// Name is that in reports: "task_work", "ptrace".
 	Name() string
@@ -50,8 +50,8 @@ type Mechanism interface {
 	// Disarm ends it. The answer are those of the threads that have reported since
 	// they were armed, by a signal of the mechanism's: their stops have been
 	// collected, or are still to come; if a thread is held at another stop, after
-	// that. Not among them are those that were mute, and
-	// those that were about to stop by a signal of the target's own anyway.
+	// that. Not among them are those that were mute, and those that were about to
+	// stop by a signal of the target's own anyway.
 	Disarm(tids []int) (reported []int, err error)
 	// Merged is asked when tid has stopped by the mechanism's signal, number sig: it
 	// says whether one of the target's own came while that was pending there, and was
