@@ -92,7 +92,7 @@ func (s *sleepers) Look() (Look, error) {
 // interruption, and was ever since it was first found so.
 func (s *sleepers) sleeps(tid int, t *sleeper) (bool, error) {
 	if t.seen {
-		runs, err := s.runs(tid)
+		runs, _, err := s.runs(tid)
 		return err == nil && runs == t.runs, err
 	}
 	runs, asleep, err := s.asleep(tid)
@@ -104,32 +104,37 @@ func (s *sleepers) sleeps(tid int, t *sleeper) (bool, error) {
 // the kernel says when it answers which call that is, and between two looks at how
 // often it was put on one with the same answer it has stayed so.
 func (s *sleepers) asleep(tid int) (runs uint64, asleep bool, err error) {
-	if runs, err = s.runs(tid); err != nil {
+	runs, counted, err := s.runs(tid)
+	if err != nil {
 		return 0, false, err
 	}
-	for range 2 { // see runs
+	looks := 1
+	if !counted {
+		looks = 2
+	}
+	for range looks {
 		c, err := s.process.Syscall(tid)
 		if err != nil || c.Running || !sys.Shows(c.Nr) {
 			return runs, false, err
 		}
 	}
-	again, err := s.runs(tid)
+	again, _, err := s.runs(tid)
 	return runs, err == nil && runs == again, err
 }
 
 // runs is how often a thread was put on a CPU. Where the kernel does not count that
-// it is how often it has left one: that is counted before it is off the CPU, and
-// takes a second look at the call in between.
-func (s *sleepers) runs(tid int) (uint64, error) {
+// it is how often it has left one: that is counted before it is off the CPU, and takes
+// a second look at the call in between.
+func (s *sleepers) runs(tid int) (n uint64, counted bool, err error) {
 	st, err := s.process.Schedstat(tid)
 	if err == nil && st.Runs != 0 {
-		return st.Runs, nil
+		return st.Runs, true, nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, err
+		return 0, false, err
 	}
 	status, err := s.process.Status(tid)
-	return status.VoluntarySwitches + status.NonvoluntarySwitches, err
+	return status.VoluntarySwitches + status.NonvoluntarySwitches, false, err
 }
 
 // Disarm has nothing to answer: the mechanism has no signals.
