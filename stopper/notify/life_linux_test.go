@@ -290,7 +290,9 @@ func TestExec(t *testing.T) {
 		}
 		made := filepath.Join(t.TempDir(), "made")
 		begun := make(chan error, 1)
-		go func() { begun <- p.Exec(t.Context(), target.Exec{TID: who, Argv: []string{"/bin/mkdir", made}}) }()
+		go func() {
+			begun <- p.Exec(t.Context(), target.Exec{TID: who, Argv: []string{"/bin/sh", "-c", ": >" + made + "; read line"}})
+		}()
 		eventually(t, "the new program is held", func() bool { r.confirm(); return execed && len(r.held) == 1 })
 		time.Sleep(20 * time.Millisecond)
 		if _, err := os.Stat(made); err == nil {
