@@ -12,7 +12,8 @@ const (
 	Ptrace   = "ptrace"
 )
 
-// mechanisms are all there are, the best first.
+// mechanisms are all there are, the best first. For kernels before 6.18 there is room
+// for one in the middle, on the tracepoint sys_exit.
 var mechanisms = []struct {
 	name      string
 	guarantee Guarantee
