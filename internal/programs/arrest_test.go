@@ -3,8 +3,10 @@
 package programs_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -22,6 +24,7 @@ var styles = []struct {
 	request stopper.Request
 }{
 	{"interrupt", stopper.Request{}},
+	{"notify", stopper.Request{Style: stopper.Notify}},
 }
 
 // arrests stops all threads of all processes of a program under load, over and
@@ -32,15 +35,16 @@ func arrests(t *testing.T, p *programs.Program, r stopper.Request) {
 	s := attach(t, p, following[0])
 	st := make(stoppers)
 	var took []time.Duration
-	threads, done := 0, 0
-	for len(took) < size(8, 100) {
-		load := underLoad(t, p, size(3*time.Second, 10*time.Second))
+	var sum tally
+	done := 0
+	for len(took) < size(5, 100) {
+		load := underLoad(t, p, size(2*time.Second, 10*time.Second))
 		for busy := true; busy; {
 			begin := time.Now()
 			held := st.arrest(t, s.living(), r)
 			took = append(took, time.Since(begin))
 			for pid, h := range held {
-				threads += len(h.TIDs())
+				sum.add(h.Report())
 				still(t, pid, h)
 			}
 			time.Sleep(hold)
@@ -48,6 +52,7 @@ func arrests(t *testing.T, p *programs.Program, r stopper.Request) {
 				if err := h.Resume(); err != nil {
 					t.Errorf("process %d: %v", pid, err)
 				}
+				sum.late += h.Report().LateBirths
 			}
 			select {
 			case l := <-load:
@@ -58,12 +63,40 @@ func arrests(t *testing.T, p *programs.Program, r stopper.Request) {
 	}
 	a := s.detach(t)
 	slices.Sort(took)
-	t.Logf("%d arrests of %d threads each, in %v (median), %v at most; %d done meanwhile; %+v",
-		len(took), threads/len(took), took[len(took)/2], took[len(took)-1], done, a)
-	if threads < len(took) {
+	t.Logf("%d arrests in %v (median), %v at most; %v; %d done meanwhile; %+v",
+		len(took), took[len(took)/2], took[len(took)-1], &sum, done, a)
+	if sum.requested < len(took) {
 		t.Error("there was nobody to stop: this shows less than it should")
 	}
 	unharmed(t, p)
+}
+
+// tally sums up what arrests of single processes say of themselves.
+type tally struct {
+	by                    string // the mechanism
+	elapsed               []time.Duration
+	stopped, inKernel     []int // threads of each
+	requested, mute, late int
+}
+
+func (a *tally) add(r stopper.Report) {
+	a.by = r.Mechanism
+	a.elapsed = append(a.elapsed, r.Elapsed)
+	a.stopped, a.inKernel = append(a.stopped, r.Stopped), append(a.inKernel, r.InKernel)
+	a.requested += r.Requested
+	a.mute += r.BestEffort
+}
+
+func (a *tally) String() string {
+	return fmt.Sprintf("of each process by %s: %v, %d stopped and %d in the kernel (medians); best effort %d, late births %d; %d threads in all",
+		a.by, median(a.elapsed), median(a.stopped), median(a.inKernel), a.mute, a.late, a.requested)
+}
+
+func median[T cmp.Ordered](all []T) (m T) {
+	if len(all) > 0 {
+		m = slices.Sorted(slices.Values(all))[len(all)/2]
+	}
+	return m
 }
 
 // stoppers are those of sessions.
@@ -107,7 +140,8 @@ func (all stoppers) arrest(t *testing.T, sessions []*attacher.Session, r stopper
 	return held
 }
 
-// still checks that all threads of a process stand still, and are held.
+// still checks that all threads of a process are held: stopped, or, in notify style,
+// in the kernel. A birth that was under way there comes late.
 func still(t *testing.T, pid int, h *stopper.Held) {
 	t.Helper()
 	p, err := procfs.FS{}.Open(pid)
@@ -119,14 +153,20 @@ func still(t *testing.T, pid int, h *stopper.Held) {
 	if err != nil {
 		return
 	}
-	held := h.TIDs()
-	for _, tid := range tids {
-		st, err := p.Status(tid)
-		if err != nil || st.State == 'Z' || st.State == 'X' {
-			continue
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		inKernel, stopped := h.InKernel(), h.TIDs() // in this order: one that stops meanwhile is in both
+		tids = slices.DeleteFunc(tids, func(tid int) bool {
+			_, asleep := slices.BinarySearch(inKernel, tid)
+			_, held := slices.BinarySearch(stopped, tid)
+			st, err := p.Status(tid)
+			return err != nil || st.State == 'Z' || st.State == 'X' || asleep || held && st.State == 't'
+		})
+		if len(tids) == 0 {
+			return
 		}
-		if _, ok := slices.BinarySearch(held, tid); !ok || st.State != 't' {
-			t.Errorf("thread %d of process %d is in state %c, held: %v", tid, pid, st.State, ok)
+		if h.Report().Style == stopper.Interrupt || time.Since(begin) > time.Second {
+			t.Errorf("threads %v of process %d are not held, or not stopped", tids, pid)
+			return
 		}
 	}
 }

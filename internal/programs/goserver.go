@@ -5,7 +5,6 @@ package programs
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -28,7 +26,7 @@ var GoServer = &Kind{
 	complaint: regexp.MustCompile(`error|panic|fatal|DATA RACE`),
 	stop:      syscall.SIGTERM,
 	start:     startGoServer,
-	load:      loadGoServer,
+	load:      func(ctx context.Context, p *Program, d time.Duration) (Load, error) { return p.collecting(ctx, d) },
 }
 
 func startGoServer(ctx context.Context, p *Program) error {
@@ -43,31 +41,6 @@ func startGoServer(ctx context.Context, p *Program) error {
 		return err
 	}
 	return p.serves(ctx)
-}
-
-// loadGoServer is wrk's, and wants the server's collections to go on under it.
-func loadGoServer(ctx context.Context, p *Program, d time.Duration) (Load, error) {
-	before, err := p.collections(ctx)
-	if err != nil {
-		return Load{}, err
-	}
-	l, err := wrk(ctx, p, d)
-	if err != nil {
-		return l, err
-	}
-	after, err := p.collections(ctx)
-	if err == nil && after <= before {
-		err = errors.New("garbage is not collected any more")
-	}
-	return l, err
-}
-
-func (p *Program) collections(ctx context.Context) (int, error) {
-	text, err := p.get(ctx, "collections")
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(text)
 }
 
 // serve is the server itself.

@@ -96,3 +96,31 @@ func wrk(ctx context.Context, p *Program, d time.Duration) (Load, error) {
 func seconds(d time.Duration) string {
 	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
 }
+
+// collecting is wrk, of a program that collects garbage: that has to go on. A busy
+// machine may be slow with it.
+func (p *Program) collecting(ctx context.Context, d time.Duration) (Load, error) {
+	before, err := p.collections(ctx)
+	if err != nil {
+		return Load{}, err
+	}
+	l, err := wrk(ctx, p, d)
+	if err != nil {
+		return l, err
+	}
+	return l, p.await(ctx, func() error {
+		after, err := p.collections(ctx)
+		if err == nil && after <= before {
+			err = errors.New("garbage is not collected any more")
+		}
+		return err
+	})
+}
+
+func (p *Program) collections(ctx context.Context) (int, error) {
+	text, err := p.get(ctx, "collections")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(text)
+}

@@ -42,7 +42,7 @@ func startJVM(ctx context.Context, p *Program) error {
 }
 
 func loadJVM(ctx context.Context, p *Program, d time.Duration) (Load, error) {
-	l, err := wrk(ctx, p, d)
+	l, err := p.collecting(ctx, d)
 	if crash, cerr := os.ReadFile(p.file("crash")); cerr == nil {
 		err = errors.Join(err, errors.New("the JVM has crashed:\n"+string(crash)))
 	}

@@ -1,5 +1,7 @@
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
+import java.lang.management.GarbageCollectorMXBean;
+import java.lang.management.ManagementFactory;
 import java.net.InetSocketAddress;
 import java.nio.channels.Selector;
 import java.util.concurrent.Exchanger;
@@ -116,6 +118,18 @@ public class Server {
                 exchange.getResponseBody().write(page);
             } catch (IOException e) {
                 // wrk leaves in the midst of requests; of what matters it tells
+            }
+        });
+        // How often garbage was collected.
+        server.createContext("/collections", exchange -> {
+            long n = 0;
+            for (GarbageCollectorMXBean c : ManagementFactory.getGarbageCollectorMXBeans()) {
+                n += c.getCollectionCount();
+            }
+            byte[] text = Long.toString(n).getBytes();
+            try (exchange) {
+                exchange.sendResponseHeaders(200, text.length);
+                exchange.getResponseBody().write(text);
             }
         });
         server.start();
