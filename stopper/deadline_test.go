@@ -149,3 +149,19 @@ func TestEarlyResult(t *testing.T) {
 		}
 	})
 }
+
+// Who stops in notify style was not woken for it: that a call has done only a part is
+// its own affair.
+func TestPartialResult(t *testing.T) {
+	notified(t, 2, attacher.Options{}, func(f *fake) {
+		f.m.Set(101, attachertest.Write)
+		h := f.arrest(notifying())
+		f.m.Return(101, 1)
+		f.areStopped(101)
+		must(t, h.Resume())
+		must(t, f.session.Close())
+		if r := f.session.Report().Repair; r != (attacher.RepairReport{}) {
+			t.Errorf("%+v", r)
+		}
+	})
+}
