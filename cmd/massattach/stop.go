@@ -29,7 +29,8 @@ import (
 type stopVerb struct {
 	visit
 	style choice
-	by    choice // the mechanism of notify style
+	by    choice    // the mechanism of notify style
+	less  sync.Once // says that it promises less
 	sel   *procfs.Selection
 
 	command []string // to run while the threads are held; nil for none
@@ -118,7 +119,8 @@ func (v *stopVerb) attend(ctx context.Context, pid int) outcome {
 	defer v.phases.enter(phaseDone, pid)
 	until := time.Now().Add(v.deadline.Duration)
 	a := attempt{visit: &v.visit, pid: pid}
-	defer v.preload()()
+	loaded, unload := v.preload()
+	defer unload()
 	session, err := a.attach(ctx)
 	v.bar.finish()
 	if err != nil {
@@ -127,6 +129,9 @@ func (v *stopVerb) attend(ctx context.Context, pid int) outcome {
 			v.interrupted(r)
 		}
 		return o
+	}
+	if why := loaded(); why != nil {
+		v.less.Do(func() { v.notes.say("threads may run for a moment when they wake up: %v", why) })
 	}
 	begin := time.Now()
 	account := stopper.Report{Style: v.arrestStyle()}
@@ -155,19 +160,36 @@ func (v *stopVerb) arrestStyle() stopper.Style {
 	return stopper.Interrupt
 }
 
-// preload loads what notify style needs beside the attach, and answers what lets go
-// of it.
-func (v *stopVerb) preload() (done func()) {
-	if v.arrestStyle() != stopper.Notify {
-		return func() {}
-	}
+// preload loads what notify style needs beside the attach. It answers what waits for
+// that, and says why none of its mechanisms is strict, and what lets go of it.
+func (v *stopVerb) preload() (loaded func() (weak error), unload func()) {
 	var loading sync.WaitGroup
 	var p *stopper.Programs
-	loading.Go(func() { p = stopper.Preload(v.by.value) })
-	return func() {
+	var why error
+	if v.arrestStyle() == stopper.Notify {
+		loading.Go(func() {
+			if p = stopper.Preload(v.by.value); v.by.value == "" {
+				why = weak()
+			}
+		})
+	}
+	return func() error { loading.Wait(); return why }, func() {
 		loading.Wait()
 		_ = p.Close() // what is left goes with the process
 	}
+}
+
+// weak says why no mechanism of notify style that is strict works here; nil: one does.
+func weak() (why error) {
+	for _, s := range notify.Supported() {
+		switch {
+		case s.Err == nil && s.Guarantee == notify.Strict:
+			return nil
+		case s.Err != nil && why == nil:
+			why = s.Err
+		}
+	}
+	return why
 }
 
 // arrest has the threads stop, until the deadline. Who is stopped then is held.

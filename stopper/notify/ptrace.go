@@ -113,13 +113,24 @@ func (s *sleepers) asleep(tid int) (runs uint64, asleep bool, err error) {
 		looks = 2
 	}
 	for range looks {
-		c, err := s.process.Syscall(tid)
-		if err != nil || c.Running || !sys.Shows(c.Nr) {
+		if in, err := s.inCall(tid); err != nil || !in {
 			return runs, false, err
 		}
 	}
 	again, _, err := s.runs(tid)
 	return runs, err == nil && runs == again, err
+}
+
+// inCall looks whether a thread is off the CPU in such a call. Who has CAP_SYS_PTRACE
+// alone may not read which call another user's thread is in: that is taken for one that
+// would show it, whatever it waits in.
+func (s *sleepers) inCall(tid int) (bool, error) {
+	c, err := s.process.Syscall(tid)
+	if errors.Is(err, fs.ErrPermission) {
+		wchan, err := s.process.Wchan(tid)
+		return wchan != "", err
+	}
+	return err == nil && !c.Running && sys.Shows(c.Nr), err
 }
 
 // runs is how often a thread was put on a CPU. Where the kernel does not count that
