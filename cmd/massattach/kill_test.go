@@ -7,11 +7,13 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
 	"massattach/internal/sys"
 	"massattach/internal/target"
+	"massattach/procfs"
 )
 
 // The command is killed in each of its phases, at a moment drawn from all of the
@@ -19,63 +21,106 @@ import (
 // lost or doubled. With signals under load: queued ones, with a sequence number
 // each; handled ones that don't queue; and ignored ones.
 func TestKill(t *testing.T) {
-	testKill(t, "attach", phaseAttach, phaseHold, phaseDetach)
+	for _, loaded := range []bool{false, true} {
+		for _, in := range []phase{phaseAttach, phaseHold, phaseDetach} {
+			testKill(t, &killing{verb: "attach", in: in, loaded: loaded})
+		}
+	}
 }
 
 // The same of stop. Calls that the arrest had interrupted, and nobody had seen to
 // yet, fail with EINTR then: that can't be helped, and is counted.
 func TestKillStop(t *testing.T) {
-	testKill(t, "stop", phaseArrest, phaseHold, phaseResume)
-}
-
-func testKill(t *testing.T, verb string, phases ...phase) {
-	rounds := 3
-	if campaign() {
-		rounds = 300
-	}
 	for _, loaded := range []bool{false, true} {
-		for _, in := range phases {
-			t.Run(fmt.Sprintf("%s,loaded=%v", in, loaded), func(t *testing.T) {
-				spec := target.Mix(1_000)
-				spec.Recv, spec.Orphan = 32, true
-				spec.Signals = map[int]target.Disposition{sigHandled: target.SigHandle, sigIgnored: target.SigIgnore}
-				k := &killing{t: t, target: startTarget(t, spec), verb: verb, in: in}
-				if loaded {
-					k.load = startLoad(t, k.target)
-				}
-				k.measure()
-				tries := 0
-				for ; k.counted < rounds && tries < 20*rounds && !t.Failed(); tries++ {
-					k.round()
-				}
-				if k.counted < rounds {
-					t.Errorf("only %d kills of %d hit the phase", k.counted, tries)
-				}
-				eventually(t, "the watchdogs end", func() bool { return len(watchdogs()) == 0 })
-				a := account(t, k.target)
-				calls := a.Kinds[target.KindEpoll].EINTR
-				if !loaded {
-					calls = a.EINTR + a.Early
-					if calls != 0 && in != phaseArrest {
-						t.Errorf("disturbed: EINTR %d, early %d", a.EINTR, a.Early)
-					}
-				} else {
-					k.load.stop()
-				}
-				a = account(t, k.target)
-				t.Logf("%d kills in a phase of %v, by its quarters %v (%d others); %d queued and %d handled signals, none lost; %d calls interrupted that had no part in them",
-					k.counted, k.length, k.quarters, tries-k.counted, a.Received(), a.Runs[sigHandled], calls)
-			})
+		for _, in := range stopPhases {
+			testKill(t, &killing{verb: "stop", in: in, loaded: loaded})
 		}
 	}
 }
 
+// The same of stop in notify style, whose arrest interrupts nobody: it is arming and
+// confirming. Of threads that block all signals each that is on its way out of the
+// kernel is interrupted.
+func TestKillStopNotify(t *testing.T) {
+	for _, in := range stopPhases {
+		testKill(t, &killing{verb: "stop", notify: true, in: in, loaded: true})
+		if campaign() {
+			testKill(t, &killing{verb: "stop", notify: true, in: in})
+		}
+		if campaign() || in == phaseHold {
+			testKill(t, &killing{verb: "stop", notify: true, in: in, blocked: true})
+		}
+	}
+}
+
+var stopPhases = []phase{phaseArrest, phaseHold, phaseResume}
+
+func testKill(t *testing.T, k *killing) {
+	t.Run(k.name(), func(t *testing.T) {
+		rounds := 3
+		if campaign() {
+			rounds = 300
+		}
+		spec := target.Mix(1_000)
+		spec.Recv, spec.Orphan = 32, true
+		spec.Signals = map[int]target.Disposition{sigHandled: target.SigHandle, sigIgnored: target.SigIgnore}
+		if k.blocked {
+			spec.Block = everySignal()
+		}
+		k.t, k.target = t, startTarget(t, spec)
+		if k.loaded {
+			k.load = startLoad(t, k.target)
+		}
+		k.measure()
+		tries := 0
+		for ; k.counted < rounds && tries < 20*rounds && !t.Failed(); tries++ {
+			k.round()
+		}
+		if k.counted < rounds {
+			t.Errorf("only %d kills of %d hit the phase", k.counted, tries)
+		}
+		eventually(t, "the watchdogs end", func() bool { return len(watchdogs()) == 0 })
+		a := account(t, k.target)
+		calls := a.Kinds[target.KindEpoll].EINTR
+		if !k.loaded {
+			calls = a.EINTR + a.Early
+			if calls != 0 && (k.notify || k.in != phaseArrest) {
+				t.Errorf("disturbed: EINTR %d, early %d", a.EINTR, a.Early)
+			}
+		} else {
+			k.load.stop()
+		}
+		a = account(t, k.target)
+		t.Logf("%d kills in a phase of %v, by its quarters %v (%d others); %d queued and %d handled signals, none lost; %d calls interrupted that had no part in them",
+			k.counted, k.length, k.quarters, tries-k.counted, a.Received(), a.Runs[sigHandled], calls)
+	})
+}
+
+// everySignal is blocked by all the target's threads.
+func everySignal() map[string][]int {
+	var all []int
+	for sig := 1; sig <= 64; sig++ {
+		all = append(all, sig)
+	}
+	block := make(map[string][]int)
+	for _, kind := range []string{
+		target.KindLeader, target.KindFutex, target.KindEpoll, target.KindSem, target.KindSleep, target.KindRead, target.KindSpin, target.KindRecv,
+	} {
+		block[kind] = all
+	}
+	return block
+}
+
 // killing is the kills in one phase.
 type killing struct {
-	t       *testing.T
-	target  *target.Target
 	verb    string
 	in      phase
+	notify  bool // style
+	loaded  bool
+	blocked bool // all signals, by all threads
+
+	t       *testing.T
+	target  *target.Target
 	load    *load // nil for none
 	counted int
 	// Those that were in each quarter of the length, and later.
@@ -85,12 +130,23 @@ type killing struct {
 	from, to time.Duration // when it is, after the step before it
 }
 
+func (k *killing) name() string {
+	s := fmt.Sprintf("%s,loaded=%v", k.in, k.loaded)
+	if k.blocked {
+		s += ",blocked"
+	}
+	return s
+}
+
 // stay is how long the command holds the target.
 const stay = 30 * time.Millisecond
 
 func (k *killing) start() *process {
-	p := prepare(k.t, "massattach", k.verb, "--phase-fd", "3", "--for", stay.String(), strconv.Itoa(k.target.PID()))
-	return p.start()
+	args := []string{k.verb, "--phase-fd", "3", "--for", stay.String(), strconv.Itoa(k.target.PID())}
+	if k.notify {
+		args = append(args, "--style", "notify")
+	}
+	return prepare(k.t, "massattach", args...).start()
 }
 
 // steps is what each verb does, and the test knows of, in its order.
@@ -164,6 +220,9 @@ func (k *killing) round() {
 		k.counted++
 		k.quarters[min(int(4*killed.Sub(last.at)/k.length), 4)]++
 	}
+	if k.notify {
+		eventually(t, "no signal of a program's is pending", func() bool { return pending(t, k.target)&mayNotify == 0 })
+	}
 	if t.Failed() {
 		t.Logf("killed %v after %s, in %s", moment, after, last.phase)
 	}
@@ -177,4 +236,27 @@ func lives(t *testing.T, tg *target.Target, signals bool) {
 		now := account(t, tg)
 		return now.Spins > before.Spins && (!signals || now.Received() > before.Received())
 	})
+}
+
+// mayNotify are the signals that notify style sends, which nobody else does here.
+const mayNotify = 1<<(syscall.SIGURG-1) | 1<<(syscall.SIGWINCH-1) | 1<<(syscall.SIGCHLD-1)
+
+// pending are the signals that are pending for any thread of the target.
+func pending(t *testing.T, tg *target.Target) (set uint64) {
+	t.Helper()
+	p, err := procfs.FS{}.Open(tg.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	tids, err := p.AppendTIDs(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tid := range tids {
+		if st, err := p.Status(tid); err == nil {
+			set |= st.SigPnd | st.ShdPnd
+		}
+	}
+	return set
 }

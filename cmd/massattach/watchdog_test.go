@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +21,7 @@ import (
 	"massattach/internal/sys"
 	"massattach/internal/target"
 	"massattach/procfs"
+	"massattach/stopper"
 )
 
 // Somebody stops the command, with all of its process group, while signals are
@@ -53,21 +55,29 @@ func TestWatchdogKillsTheStopped(t *testing.T) {
 // The command is stopped in the middle of a hold, which has all of the target
 // stand still.
 func TestWatchdogFreesTheHeld(t *testing.T) {
-	t.Parallel()
-	tg := startTarget(t, target.Spec{Epoll: 200, Spin: 1})
-	p := prepare(t, "massattach", "stop", "--phase-fd", "3", "--for", "1m", strconv.Itoa(tg.PID()))
-	p.start().enters(phaseHold)
-	if len(captives(t, tg)) == 0 {
-		t.Error("nobody is held")
-	}
-	p.signal(syscall.SIGSTOP)
-	begin := time.Now()
-	p.died()
-	t.Logf("free after %v", time.Since(begin))
-	isFree(t, tg)
-	lives(t, tg, false)
-	if a := account(t, tg); a.EINTR+a.Early != 0 {
-		t.Errorf("disturbed: %+v", a)
+	for _, style := range []stopper.Style{stopper.Interrupt, stopper.Notify} {
+		t.Run(style.String(), func(t *testing.T) {
+			t.Parallel()
+			tg := startTarget(t, target.Spec{Epoll: 200, Spin: 1})
+			p := prepare(t, "massattach", "stop", "--phase-fd", "3", "--style", style.String(), "--for", "1m", strconv.Itoa(tg.PID()))
+			p.start().enters(phaseHold)
+			if !slices.ContainsFunc(captives(t, tg), func(c string) bool { return strings.Contains(c, "state t,") }) {
+				t.Error("nobody is held")
+			}
+			p.signal(syscall.SIGSTOP)
+			begin := time.Now()
+			p.died()
+			took := time.Since(begin)
+			t.Logf("free after %v", took)
+			if took > 2*watchPatience+time.Second { // the second is for a machine that is busy
+				t.Errorf("killed after %v", took)
+			}
+			isFree(t, tg)
+			lives(t, tg, false)
+			if a := account(t, tg); a.EINTR+a.Early != 0 {
+				t.Errorf("disturbed: %+v", a)
+			}
+		})
 	}
 }
 
