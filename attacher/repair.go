@@ -43,7 +43,8 @@ const (
 //
 // It leaves alone what untraced would have returned EINTR, too: the delivery
 // of a signal that stops the process, the group-stop, and the stop that ends
-// it.
+// it. A call that is over when its thread stops for a signal of ours has ended by
+// itself, or at a stop before: that signal is sent at the end of it.
 func (t *tracer) repair(s Stop, n *note) {
 	result, err := t.k.Result(s.TID)
 	if err != nil || result < 0 && result != -int64(syscall.EINTR) {

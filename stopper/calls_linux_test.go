@@ -81,3 +81,77 @@ func TestCallTable(t *testing.T) {
 		t.Errorf("%d calls were ended early, the report says %d", lost, r.Repair.Left)
 	}
 }
+
+// The same in notify style: no call shows anything at all. Those whose time comes
+// while they are held return afterwards, with the result of that; and a signal with a
+// handler ends the others as it does those of a process that nobody is attached to.
+func TestCallTableInNotify(t *testing.T) {
+	needNotify(t)
+	s := newScene(t, target.Spec{Signals: map[int]target.Disposition{sigUSR1: target.SigHandle}}, attacher.Options{})
+	untraced, err := target.Start(t.Context(), target.Spec{Signals: map[int]target.Disposition{sigUSR1: target.SigHandle}})
+	must(t, err)
+	defer untraced.Close()
+	names, err := s.target.Calls(t.Context())
+	must(t, err)
+	const timeout = 700 * time.Millisecond
+	calls := make(map[string]target.TimedCall)
+	for _, name := range names {
+		calls[name], err = s.target.StartCall(t.Context(), name, timeout)
+		must(t, err)
+	}
+	s.resume(s.arrest(stopper.Request{Style: stopper.Notify}))
+	h := s.arrest(stopper.Request{Style: stopper.Notify})
+	like := make(map[string]target.TimedCall)
+	for _, name := range names {
+		like[name], err = untraced.StartCall(t.Context(), name, timeout)
+		must(t, err)
+	}
+	want := make(map[string]target.CallResult)
+	timed := make(map[string]bool)
+	for _, name := range names {
+		r := result(t, untraced, like[name])
+		want[name] = r
+		timed[name] = r.Want != "" && r.Errno != "ENOSYS" && r.Errno != "EPERM"
+		if timed[name] {
+			s.eventually(name+" has returned, and stops", func() bool { return !slices.Contains(h.InKernel(), calls[name].TID) })
+		} else if r.Want == "" && r.Handled == 1 && slices.Contains(h.TIDs(), calls[name].TID) {
+			t.Errorf("%s has returned", name)
+		}
+	}
+	s.resume(h)
+	if r := s.session.Report().Repair; r != (attacher.RepairReport{}) { // before there are signals
+		t.Errorf("there was something to repair: %+v", r)
+	}
+	for _, name := range names {
+		got, want := result(t, s.target, calls[name]), want[name]
+		switch {
+		case !got.MaskSame:
+			t.Errorf("%s: the signal mask has changed", name)
+		case got.Result() != want.Result() || got.Handled != want.Handled:
+			t.Errorf("%s returned %s, with %d handlers; untraced %s and %d", name, got.Result(), got.Handled, want.Result(), want.Handled)
+		case timed[name] && got.ElapsedNS < int64(timeout-10*time.Millisecond) && !slices.Contains(byClock, name):
+			t.Errorf("%s returned after %v", name, time.Duration(got.ElapsedNS))
+		}
+	}
+	s.end()
+}
+
+// result is what becomes of a call; one without a time-out is sent a signal.
+func result(t *testing.T, p *target.Target, c target.TimedCall) target.CallResult {
+	t.Helper()
+	var r target.CallResult
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		was := r
+		var err error
+		r, err = p.CallResult(t.Context(), c.ID)
+		must(t, err)
+		switch {
+		case r.Done:
+			return r
+		case was.Name == "" && r.Want == "":
+			must(t, p.Send(t.Context(), target.Send{Signal: sigUSR1, TID: c.TID}))
+		case time.Now().After(end):
+			t.Fatalf("%s does not return", r.Name)
+		}
+	}
+}

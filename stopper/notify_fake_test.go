@@ -192,6 +192,21 @@ func TestMute(t *testing.T) {
 	})
 }
 
+// A call that is over when its thread stops for us has not been ended by that, were
+// it the kind of call that a stop may end early.
+func TestEndedByItself(t *testing.T) {
+	notified(t, 2, attacher.Options{}, func(f *fake) {
+		f.m.Set(101, attachertest.Write)
+		h := f.arrest(notifying())
+		f.m.Return(101, 1)
+		f.areStopped(101)
+		must(t, h.Resume())
+		if r := f.session.Report().Repair; r != (attacher.RepairReport{}) {
+			t.Errorf("there was something to repair: %+v", r)
+		}
+	})
+}
+
 // A signal of the target's own that comes during the hold is delivered once, after
 // it: also one of the number of ours, which is pending behind the stop of an
 // interrupt holder and swallows it.
