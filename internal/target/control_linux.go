@@ -254,6 +254,7 @@ func (in *inner) threadAccount(tid int) (ThreadAccount, error) {
 		TID: tid, Kind: kinds[t.kind],
 		EINTR: int64(atomic.LoadUint64(&t.eintr)), Early: int64(atomic.LoadUint64(&t.early)),
 		Calls: int64(atomic.LoadUint64(&t.calls)), Handled: int64(atomic.LoadUint64(&t.handled)),
+		Counters: addr(&t.eintr),
 	}
 	if a.Early > 0 {
 		a.Result = resultName(atomic.LoadInt64(&t.last))

@@ -50,16 +50,17 @@ type tcb struct {
 	steps  uint64 // how many
 	mask   uint64 // its signal mask
 
-	eintr uint64
-	early uint64
-	calls uint64
+	// The counters, in the order of ThreadAccount.Counters.
+	eintr   uint64
+	early   uint64
+	calls   uint64
+	handled uint64 // handler runs on its stack
+
 	last  int64  // the last result that was early
 	gap   uint64 // the longest hole, in ticks
-
-	handled uint64 // handler runs on its stack
-	stack   uint64 // churn: stack of the child
-	child   uint32 // churn: tid of the child, cleared by the kernel
-	_       uint32
+	stack uint64 // churn: stack of the child
+	child uint32 // churn: tid of the child, cleared by the kernel
+	_     uint32
 
 	buf  [16]byte // an epoll_event, a byte read
 	sem  [6]byte  // a sembuf

@@ -112,7 +112,10 @@ type ThreadAccount struct {
 	Calls   int64  `json:"calls"`
 	Handled int64  `json:"handled"` // handler runs
 	Pair    uint64 `json:"pair"`    // of a pair thread: the address of its two words
-	Result  string `json:"result,omitempty"`
+	// Counters is the address of EINTR, Early, Calls and Handled, a word each, for
+	// whoever reads them while the target can't answer.
+	Counters uint64 `json:"counters"`
+	Result   string `json:"result,omitempty"`
 }
 
 // Thread asks for the account of one thread.
