@@ -35,16 +35,20 @@ func (s *scene) counters() *counters {
 	s.t.Cleanup(func() { mem.Close() })
 	c := &counters{s: s, mem: mem, at: make(map[int]int64)}
 	for kind, tids := range s.kinds() {
-		if kind == "runtime" || kind == target.KindBirth {
-			continue
-		}
-		for _, tid := range tids {
-			a, err := s.target.Thread(s.t.Context(), tid)
-			must(s.t, err)
-			c.at[tid] = int64(a.Counters)
+		if kind != "runtime" && kind != target.KindBirth {
+			c.add(tids)
 		}
 	}
 	return c
+}
+
+func (c *counters) add(tids []int) {
+	c.s.t.Helper()
+	for _, tid := range tids {
+		a, err := c.s.target.Thread(c.s.t.Context(), tid)
+		must(c.s.t, err)
+		c.at[tid] = int64(a.Counters)
+	}
 }
 
 func (c *counters) read() map[int]count {
@@ -89,10 +93,13 @@ func TestWokenWhileArrested(t *testing.T) {
 	needNotify(t)
 	for _, follow := range []attacher.Follow{attacher.FollowClone, attacher.FollowEvent} {
 		t.Run(follow.String(), func(t *testing.T) {
-			s := newScene(t, target.Spec{Total: 1000, Epoll: 400, Sem: 250, Read: 50, Sys: 2, Spin: 16, Churn: 2,
+			s := newScene(t, target.Spec{Total: 984, Epoll: 400, Sem: 250, Read: 50, Sys: 2, Churn: 2,
 				Births: target.Births{Rate: 200, Life: 20 * time.Millisecond}}, attacher.Options{Follow: follow})
 			c, sems := s.counters(), s.kinds()[target.KindSem]
 			sets := s.account().SysV.Sem
+			spins, err := s.target.Spawn(t.Context(), target.KindSpin, 16) // from here on the target is slow to answer
+			must(t, err)
+			c.add(spins)
 			late, strict := 0, 0
 			for i := range size(3, 300) {
 				h := s.arrest(stopper.Request{Style: stopper.Notify})
