@@ -86,6 +86,15 @@ func (s *scene) wake(sets []int) {
 	}
 }
 
+// asleep waits until threads that do nothing but wait do so.
+func (s *scene) asleep(tids []int) {
+	s.t.Helper()
+	s.eventually("they sleep", func() bool {
+		states := s.states()
+		return !slices.ContainsFunc(tids, func(tid int) bool { return states[tid].State != 'S' })
+	})
+}
+
 // 1,000 threads, 16 of which spin, while others are born and end. Once the arrest is
 // confirmed no instruction runs, also of those that are woken; and each of these goes
 // on once.
