@@ -166,6 +166,99 @@ func TestHolders(t *testing.T) {
 	s.end()
 }
 
+// Holders of overlapping sets in both styles, drawn at random, with and without
+// threads that wake up when all hold: who an interrupt holder has stopped, or who has
+// woken up, stands still as long as anybody holds it; the others sleep.
+func TestMixedHolders(t *testing.T) {
+	needNotify(t)
+	s := newScene(t, target.Spec{Sem: 4}, attacher.Options{})
+	tids, sets := s.kinds()[target.KindSem], s.account().SysV.Sem
+	all, orders := subsets(len(tids)), permutations(3)
+	woken := int64(0)
+	for range size(60, 1000) {
+		s.asleep(tids)
+		m := mixed{s: s, tids: tids, held: make([]*stopper.Held, 3), sets: make([][]int, 3), still: make(map[int]bool)}
+		for j := range m.held {
+			style := []stopper.Style{stopper.Interrupt, stopper.Notify}[rand.IntN(2)]
+			m.sets[j] = all[rand.IntN(len(all))]
+			r := stopper.Request{Style: style}
+			for _, i := range m.sets[j] {
+				r.Selection.TIDs = append(r.Selection.TIDs, tids[i])
+				m.still[i] = m.still[i] || style == stopper.Interrupt
+			}
+			m.held[j] = s.arrest(r)
+			m.check()
+		}
+		if rand.IntN(2) == 0 {
+			s.wake(sets)
+			woken += int64(len(tids))
+			for i := range tids {
+				m.still[i] = true
+			}
+			m.check()
+		}
+		for _, j := range orders[rand.IntN(len(orders))] {
+			s.resume(m.held[j])
+			m.held[j] = nil
+			m.check()
+		}
+		s.eventually("who was woken returns", func() bool { return s.account().Early >= woken })
+	}
+	s.end()
+	if a := s.account(); a.Early != woken || a.EINTR != 0 {
+		t.Errorf("%d have returned of %d, %d EINTR", a.Early, woken, a.EINTR)
+	}
+}
+
+// mixed is what holders hold: sets of threads, and which of these have stopped.
+type mixed struct {
+	s     *scene
+	tids  []int
+	held  []*stopper.Held
+	sets  [][]int
+	still map[int]bool
+}
+
+// check compares that with /proc, and with what each holder says.
+func (m *mixed) check() {
+	m.s.t.Helper()
+	for i := range m.tids {
+		wanted := false
+		for j, h := range m.held {
+			wanted = wanted || h != nil && slices.Contains(m.sets[j], i)
+		}
+		m.still[i] = m.still[i] && wanted
+	}
+	m.s.eventually(fmt.Sprintf("those that are to stand still do, and no others: %v of %v", m.still, m.sets), func() bool {
+		states := m.s.states()
+		for i, tid := range m.tids {
+			if m.still[i] != (states[tid].State == 't') {
+				return false
+			}
+		}
+		return true
+	})
+	for j, h := range m.held {
+		if h == nil {
+			continue
+		}
+		var stopped, inKernel []int
+		for _, i := range m.sets[j] {
+			if m.still[i] {
+				stopped = append(stopped, m.tids[i])
+			} else {
+				inKernel = append(inKernel, m.tids[i])
+			}
+		}
+		slices.Sort(stopped)
+		slices.Sort(inKernel)
+		m.s.eventually("they are its own", func() bool { return slices.Equal(h.TIDs(), stopped) && slices.Equal(h.InKernel(), inKernel) })
+		if r := h.Report(); r.Stopped != len(stopped) || r.InKernel != len(inKernel) || r.Missed != 0 || !r.Complete {
+			m.s.t.Fatalf("report %+v of %d and %d", r, len(stopped), len(inKernel))
+		}
+	}
+}
+
 // Case 18: arrests and resumes without a pause, and everybody gets on each time.
 func TestRounds(t *testing.T) {
 	inStyles(t, func(t *testing.T, style stopper.Style) {
