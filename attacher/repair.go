@@ -55,7 +55,6 @@ func (t *tracer) repair(s Stop, n *note) {
 		return // in user mode, or a second stop behind a handler
 	}
 	if result >= 0 {
-		// A signal of a program of ours comes when the call is over.
 		if s.Kind != StopNotify && sys.EndedEarly(f.Nr, f.Args, result) && !f.Compat && !t.owed(s, n) && !t.delivers(s) {
 			t.s.stats.left.Add(1)
 		}
