@@ -186,6 +186,10 @@ func (t *tracer) execed(s Stop) {
 	}
 	if asked {
 		t.ask(s.TID)
+	} else if th, _ := t.shard.Get(s.TID); th.Phase == threadset.Stopping {
+		// Somebody has asked it by its new number before this was heard of, and this
+		// stop has answered.
+		t.move(s.TID, threadset.Resumed)
 	}
 	t.resume(s, 0)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,8 +29,9 @@ type arms struct {
 	ending atomic.Bool      // nobody is to be asked any more; set with the lock held
 	closed bool
 
-	leave sync.Mutex // guards gone, on tracers' threads, too
-	gone  []int      // that the mechanism has not been told of
+	leave  sync.Mutex // guards what follows, on tracers' threads, too
+	gone   []int      // that the mechanism has not been told of
+	losses int        // so far
 }
 
 // lock takes the token, and answers what gives it back.
@@ -95,6 +97,14 @@ func (a *arms) lost(tid int) {
 	a.leave.Lock()
 	defer a.leave.Unlock()
 	a.gone = append(a.gone, tid)
+	a.losses++
+}
+
+// lostSoFar counts them.
+func (a *arms) lostSoFar() int {
+	a.leave.Lock()
+	defer a.leave.Unlock()
+	return a.losses
 }
 
 // arm has the threads of a selection armed for h that are not yet.
@@ -111,6 +121,7 @@ func (h *Held) arm(ctx context.Context, sel procfs.Selection) error {
 		return err
 	}
 	a.arming++
+	before := a.lostSoFar()
 	var (
 		mu   sync.Mutex
 		tids []int
@@ -130,6 +141,8 @@ func (h *Held) arm(ctx context.Context, sel procfs.Selection) error {
 		if err = a.m.Arm(tids); err != nil {
 			err = fmt.Errorf("arm %d threads: %w", len(tids), err)
 			_, _ = a.m.Disarm(tids) // those that it has
+		} else if a.lostSoFar() != before {
+			err = st.disarmStrays(tids)
 		}
 	}
 	if err != nil {
@@ -138,6 +151,21 @@ func (h *Held) arm(ctx context.Context, sel procfs.Selection) error {
 			w.unarm(a.arming)
 		}
 	}
+	return err
+}
+
+// disarmStrays takes the last arming back of those who were no tracees any more when
+// it came: their tracer has ended, say, and they may be another's by now.
+func (st *Stopper) disarmStrays(tids []int) error {
+	a := &st.arms
+	stray := make(map[int]bool, len(tids))
+	for _, tid := range tids {
+		stray[tid] = true
+	}
+	for _, w := range st.view.Load().wards {
+		w.keepArmed(stray, a.arming)
+	}
+	_, err := a.m.Disarm(slices.Sorted(maps.Keys(stray)))
 	return err
 }
 

@@ -233,6 +233,10 @@ func (st *Stopper) loseLeader() {
 		dead, err := st.session.Select(procfs.Selection{TIDs: []int{pid}, State: "ZX"})
 		if err == nil && len(dead) == 1 {
 			w.lose(pid)
+			_ = st.session.Do(context.Background(), procfs.Selection{TIDs: dead}, func(o *attacher.Owner) error {
+				o.Disarmed(dead)
+				return nil
+			}) // its record is all that this is about
 		}
 	}
 }

@@ -112,6 +112,17 @@ func (w *ward) arm(o *attacher.Owner, tids []int, h *Held, arming int) []int {
 	return fresh
 }
 
+// keepArmed takes those out of stray who are wanted, and armed by an arming.
+func (w *ward) keepArmed(stray map[int]bool, arming int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for tid, t := range w.threads {
+		if t.armed == arming {
+			delete(stray, tid)
+		}
+	}
+}
+
 // unarm takes an arming back that has failed.
 func (w *ward) unarm(arming int) {
 	w.mu.Lock()
