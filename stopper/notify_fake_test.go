@@ -1,7 +1,10 @@
 package stopper_test
 
 import (
+	"context"
+	"errors"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -291,6 +294,122 @@ func TestKillInNotify(t *testing.T) {
 			}
 			must(t, m.Quiet())
 			must(t, m.Check())
+		})
+	}
+}
+
+// Case 76: the context ends at each call of an arrest in notify style in turn, and of
+// the resume. Nobody is left armed or stopped, and the next arrest works.
+func TestCancelAnywhereInNotify(t *testing.T) {
+	done := false
+	for at := int64(1); !done; at++ {
+		notified(t, 4, attacher.Options{Share: 2}, func(f *fake) {
+			f.m.Spin(101)
+			f.m.Block(103, syscall.SIGURG, syscall.SIGWINCH, syscall.SIGCHLD)
+			f.m.Spin(103)
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			var calls atomic.Int64
+			f.hook(func(string, int) error {
+				if calls.Add(1) == at {
+					cancel()
+				}
+				return nil
+			})
+			h, err := f.Arrest(ctx, notifying())
+			if err == nil {
+				done = ctx.Err() == nil
+				must(t, h.Resume())
+			} else if !errors.Is(err, context.Canceled) {
+				t.Errorf("at call %d: %v", at, err)
+			}
+			f.hook(nil)
+			f.free(100, 102)
+		})
+		if at > 10_000 {
+			t.Fatal("it never ends")
+		}
+	}
+}
+
+// free fails unless nobody has stopped, and those that sleep return when they are
+// woken; and unless the next arrest works.
+func (f *fake) free(asleep ...int) {
+	f.t.Helper()
+	f.areStopped()
+	f.returns(asleep...)
+	f.areStopped()
+	h := f.arrest(notifying())
+	must(f.t, h.Resume())
+	f.areStopped()
+}
+
+// returns wakes threads that are armed for nobody.
+func (f *fake) returns(tids ...int) {
+	f.t.Helper()
+	for _, tid := range tids {
+		if f.m.Sealed(tid) {
+			f.t.Errorf("thread %d is armed", tid)
+		}
+		if !f.m.Return(tid, 1) {
+			f.t.Errorf("thread %d does not sleep", tid)
+		}
+	}
+}
+
+// slow is a mechanism by which one thread never gets on.
+type slow struct {
+	notify.Mechanism
+	tid int
+}
+
+func (s slow) Look() (notify.Look, error) {
+	l, err := s.Mechanism.Look()
+	l.Pending = append(l.Pending, s.tid)
+	return l, err
+}
+
+// A deadline ends while one is on a CPU in the kernel: the error names it, and nobody
+// is left armed or stopped; or all are held but that one, which is armed no more.
+func TestDeadlineWhilePending(t *testing.T) {
+	for _, partial := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			m := attachertest.New(100, 4)
+			s, err := attacher.Attach(t.Context(), 100, &attacher.Options{Kernel: m, Proc: m})
+			must(t, err)
+			defer s.Close()
+			f := &fake{t: t, m: m, session: s}
+			f.Stopper, err = stopper.New(s, &stopper.Options{
+				OpenNotify: func(pid int, _ string) (notify.Mechanism, error) {
+					return slow{m.Notify(pid), 102}, nil
+				},
+			})
+			must(t, err)
+			m.Spin(101)
+			r := notifying()
+			r.Within, r.Partial = time.Second, partial
+			h, err := f.Arrest(t.Context(), r)
+			if partial {
+				must(t, err)
+				f.areStopped(101)
+				if r := h.Report(); r.Stopped != 1 || r.InKernel != 2 || r.Missed != 1 || r.Complete || r.Missing[0].TID != 102 {
+					t.Errorf("%+v", r)
+				}
+				f.returns(102)
+				f.areStopped(101)
+				must(t, h.Resume())
+			} else {
+				var e *stopper.PartialError
+				if !errors.As(err, &e) || len(e.Missing) != 1 || e.Missing[0].TID != 102 || e.Stopped != 3 {
+					t.Fatalf("%v", err)
+				}
+			}
+			f.areStopped()
+			f.returns(100, 103)
+			f.areStopped()
+			must(t, s.Close())
+			must(t, m.Check())
+			must(t, m.Quiet())
 		})
 	}
 }
