@@ -269,9 +269,9 @@ func TestKillInNotify(t *testing.T) {
 			defer f.session.Close()
 			m.Handle(syscall.SIGUSR1, attachertest.Handler)
 			m.Spin(101)
-			n := 0
-			f.hook(func(op string, _ int) error {
-				if n++; n == step {
+			var n atomic.Int64
+			f.hook(func(string, int) error {
+				if n.Add(1) == int64(step) {
 					m.KillTool()
 				}
 				return nil
