@@ -20,6 +20,7 @@ import (
 	"massattach/internal/doctor"
 	"massattach/internal/report"
 	"massattach/internal/target"
+	"massattach/stopper/notify"
 )
 
 // situation is a process, and a massattach, between which something stands, or
@@ -165,6 +166,14 @@ func needs(t *testing.T, ok bool, what string) {
 }
 
 func needsRoot(t *testing.T) { t.Helper(); needs(t, os.Geteuid() == 0, "root") }
+
+// needsTaskWork wants notify style's mechanism of that name.
+func needsTaskWork(t *testing.T) {
+	t.Helper()
+	if ok, _ := condition(notify.TaskWork); !ok {
+		t.Skip("needs the mechanism task_work")
+	}
+}
 
 // has says whether a program can be run, and does something.
 func has(args ...string) bool { return exec.Command(args[0], args[1:]...).Run() == nil }

@@ -42,6 +42,7 @@ func TestKillStop(t *testing.T) {
 // confirming. Of threads that block all signals each that is on its way out of the
 // kernel is interrupted.
 func TestKillStopNotify(t *testing.T) {
+	needsTaskWork(t)
 	for _, in := range stopPhases {
 		testKill(t, &killing{verb: "stop", notify: true, in: in, loaded: true})
 		if campaign() {

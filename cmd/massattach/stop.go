@@ -162,7 +162,7 @@ func (v *stopVerb) arrestStyle() stopper.Style {
 
 // preload loads what notify style needs beside the attach. It answers what waits for
 // that, and says why none of its mechanisms is strict, and what lets go of it.
-func (v *stopVerb) preload() (loaded func() (weak error), unload func()) {
+func (v *stopVerb) preload() (loaded func() (why error), unload func()) {
 	var loading sync.WaitGroup
 	var p *stopper.Programs
 	var why error
