@@ -156,10 +156,12 @@ func still(t *testing.T, pid int, h *stopper.Held) {
 	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
 		inKernel, stopped := h.InKernel(), h.TIDs() // in this order: one that stops meanwhile is in both
 		tids = slices.DeleteFunc(tids, func(tid int) bool {
-			_, asleep := slices.BinarySearch(inKernel, tid)
+			if _, asleep := slices.BinarySearch(inKernel, tid); asleep {
+				return true
+			}
 			_, held := slices.BinarySearch(stopped, tid)
 			st, err := p.Status(tid)
-			return err != nil || st.State == 'Z' || st.State == 'X' || asleep || held && st.State == 't'
+			return err != nil || st.State == 'Z' || st.State == 'X' || held && st.State == 't'
 		})
 		if len(tids) == 0 {
 			return
