@@ -82,7 +82,7 @@ func TestNotify(t *testing.T) {
 }
 
 // An interrupt holder and notify holders of all subsets of three threads, in every
-// order of letting go: a thread that an interrupt holder has stopped stands still as
+// order of letting go, with two holders also when all calls return meanwhile: a thread that an interrupt holder has stopped stands still as
 // long as anybody holds it; one that only notify holders hold sleeps, and can't get
 // out of the kernel.
 func TestMixedHoldersExhaustively(t *testing.T) {
@@ -94,6 +94,9 @@ func TestMixedHoldersExhaustively(t *testing.T) {
 	for _, wake := range []bool{false, true} {
 		notified(t, 3, attacher.Options{}, func(f *fake) {
 			for _, style := range styles {
+				if wake && len(style) > 2 {
+					continue
+				}
 				var sets func(done [][]int)
 				sets = func(done [][]int) {
 					if len(done) < len(style) {
