@@ -29,9 +29,9 @@ type arms struct {
 	ending atomic.Bool      // nobody is to be asked any more; set with the lock held
 	closed bool
 
-	leave  sync.Mutex // guards what follows, on tracers' threads, too
-	gone   []int      // that the mechanism has not been told of
-	losses int        // so far
+	leave  sync.Mutex   // guards what follows, on tracers' threads, too
+	gone   map[int]bool // that the mechanism has not been told of
+	losses int          // so far
 }
 
 // lock takes the token, and answers what gives it back.
@@ -70,8 +70,8 @@ func (a *arms) forget() {
 	if len(gone) == 0 {
 		return
 	}
-	a.m.Remove(gone)
-	for _, tid := range gone {
+	a.m.Remove(slices.Sorted(maps.Keys(gone)))
+	for tid := range gone {
 		delete(a.known, tid)
 	}
 }
@@ -82,21 +82,29 @@ func (a *arms) know(tids []int) error {
 	var fresh []int
 	for _, tid := range tids {
 		if !a.known[tid] {
-			a.known[tid] = true
 			fresh = append(fresh, tid)
 		}
 	}
 	if len(fresh) == 0 {
 		return nil
 	}
-	return a.m.Add(fresh)
+	if err := a.m.Add(fresh); err != nil {
+		return err
+	}
+	for _, tid := range fresh {
+		a.known[tid] = true
+	}
+	return nil
 }
 
 // lost notes that a thread is no tracee any more, or has another number.
 func (a *arms) lost(tid int) {
 	a.leave.Lock()
 	defer a.leave.Unlock()
-	a.gone = append(a.gone, tid)
+	if a.gone == nil {
+		a.gone = make(map[int]bool)
+	}
+	a.gone[tid] = true
 	a.losses++
 }
 
