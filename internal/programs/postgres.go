@@ -115,6 +115,9 @@ func loadPostgres(ctx context.Context, p *Program, d time.Duration) (Load, error
 		return Load{}, errors.New("pgbench: " + strings.Join(bad, "; "))
 	}
 	done, rate := pgbenchDone.FindStringSubmatch(out), pgbenchRate.FindStringSubmatch(out)
+	if done != nil && done[1] == "0" {
+		return Load{}, nil // it has no rate then
+	}
 	if done == nil || rate == nil {
 		return Load{}, fmt.Errorf("pgbench says %q", out)
 	}

@@ -182,15 +182,19 @@ func (l Load) Rate() float64 {
 	return float64(l.Done) / l.Elapsed.Seconds()
 }
 
+// ErrIdle says that a load has come to nothing: the machine had no time for it, or
+// the program has none.
+var ErrIdle = errors.New("it did nothing")
+
 // Load puts the program under load for d, or a little more, up to the next
 // second. An error is one of the load generator's: a request that failed, a
-// connection that was lost.
+// connection that was lost; or [ErrIdle].
 func (p *Program) Load(ctx context.Context, d time.Duration) (Load, error) {
 	ctx, cancel := context.WithTimeout(ctx, d+30*time.Second)
 	defer cancel()
 	l, err := p.Kind.load(ctx, p, d)
 	if err == nil && l.Done == 0 {
-		err = errors.New("it did nothing")
+		err = ErrIdle
 	}
 	if err != nil {
 		return l, fmt.Errorf("load on %s: %w", p.Kind, err)

@@ -3,6 +3,7 @@
 package programs_test
 
 import (
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -66,13 +67,21 @@ var hasSignals = map[*programs.Kind]bool{
 	programs.Postgres: true, programs.GoServer: true, programs.Node: true, programs.Shell: true,
 }
 
-// underLoad loads the program meanwhile.
+// underLoad loads the program meanwhile, and longer where a slow machine, on which
+// other tests run, has had no time for it.
 func underLoad(t *testing.T, p *programs.Program, d time.Duration) <-chan programs.Load {
 	t.Helper()
 	done := make(chan programs.Load, 1)
 	var loading sync.WaitGroup
 	loading.Go(func() {
 		l, err := p.Load(t.Context(), d)
+		for range 3 {
+			if !errors.Is(err, programs.ErrIdle) {
+				break
+			}
+			d *= 2
+			l, err = p.Load(t.Context(), d)
+		}
 		if err != nil {
 			t.Error(err)
 		}

@@ -81,7 +81,7 @@ func TestGoProgram(t *testing.T) {
 		}
 	}
 	urgent := r.own
-	after := more(20)
+	after := more(3)
 	eventually(t, "it collects garbage still", func() bool { r.collect(); return after() })
 	if urgent == 0 {
 		t.Error("it sent itself no signal")
