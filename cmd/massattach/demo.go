@@ -249,5 +249,6 @@ func next() []report.Command {
 		{Line: self + " threads", Does: "lists the processes with the most threads"},
 		{Line: self + " attach PID", Does: "attaches to one of yours until Ctrl-C"},
 		{Line: self + " stop PID", Does: "stops its threads for a moment"},
+		{Line: self + " examine PID", Does: "says what they do, and stops none"},
 	}
 }
