@@ -116,4 +116,13 @@ func (t *tracer) renumbered(tid int) {
 		}
 	}
 	t.move(tid, threadset.Ended)
+	if n := t.notes[pid]; n == nil || n.held.Kind == StopUnknown || !t.knows(pid) {
+		return
+	}
+	// The leader was held, and has ended by that exec without a word: who has its
+	// number now is in no stop.
+	if _, err := t.k.Result(pid); errors.Is(err, syscall.ESRCH) {
+		t.lost(pid)
+		t.move(pid, threadset.Passed)
+	}
 }
