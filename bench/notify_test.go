@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -21,7 +20,9 @@ func BenchmarkArrestNotify(b *testing.B) {
 	}
 }
 
-func benchmarkArrestNotify(b *testing.B, n int) {
+// bareNotify starts a target of n threads, and loads the bare programs for them.
+func bareNotify(b *testing.B, n int) (*target.Target, []int, *raw.Notifier) {
+	b.Helper()
 	spec := target.Mix(n)
 	spec.Orphan = true
 	p := start(b, spec)
@@ -33,7 +34,12 @@ func benchmarkArrestNotify(b *testing.B, n int) {
 	if err != nil {
 		b.Skip(err)
 	}
-	defer bare.Close()
+	b.Cleanup(func() { bare.Close() })
+	return p, tids, bare
+}
+
+func benchmarkArrestNotify(b *testing.B, n int) {
+	p, tids, bare := bareNotify(b, n)
 	programs := stopper.Preload(notify.TaskWork)
 	defer programs.Close()
 	const rest = 20 * time.Millisecond
@@ -101,25 +107,12 @@ func BenchmarkNotify(b *testing.B) {
 }
 
 func benchmarkNotify(b *testing.B, n int) {
-	spec := target.Mix(n)
-	spec.Orphan = true
-	p := start(b, spec)
-	tids, err := raw.List(p.PID())
-	if err != nil {
-		b.Fatal(err)
-	}
+	p, tids, bare := bareNotify(b, n)
 	m, err := notify.Open(p.PID(), notify.TaskWork)
-	if errors.Is(err, notify.ErrNotSupported) {
-		b.Skip(err)
-	} else if err != nil {
+	if err != nil {
 		b.Fatal(err)
 	}
 	defer m.Close()
-	bare, err := raw.Notifying(p.PID(), tids)
-	if err != nil {
-		b.Skip(err)
-	}
-	defer bare.Close()
 	a, err := raw.Arresting(tids)
 	if err != nil {
 		b.Fatal(err)

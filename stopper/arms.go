@@ -23,7 +23,6 @@ import (
 type arms struct {
 	token  chan struct{}    // is in it when nobody has it
 	m      notify.Mechanism // nil: not opened yet
-	known  map[int]bool     // to the mechanism
 	arming int              // the last
 	proven int              // the last of which everybody is in the kernel, or has stopped
 	ending atomic.Bool      // nobody is to be asked any more; set with the lock held
@@ -56,7 +55,7 @@ func (st *Stopper) ready() error {
 	if err != nil {
 		return err
 	}
-	a.m, a.known = m, make(map[int]bool)
+	a.m = m
 	st.change(func(v *view) { v.mechanism = m })
 	return nil
 }
@@ -67,34 +66,9 @@ func (a *arms) forget() {
 	gone := a.gone
 	a.gone = nil
 	a.leave.Unlock()
-	if len(gone) == 0 {
-		return
+	if len(gone) > 0 {
+		a.m.Remove(slices.Sorted(maps.Keys(gone)))
 	}
-	a.m.Remove(slices.Sorted(maps.Keys(gone)))
-	for tid := range gone {
-		delete(a.known, tid)
-	}
-}
-
-// know tells the mechanism of threads that it may be asked to arm.
-func (a *arms) know(tids []int) error {
-	a.forget() // first: one may have come back as another under the same number
-	var fresh []int
-	for _, tid := range tids {
-		if !a.known[tid] {
-			fresh = append(fresh, tid)
-		}
-	}
-	if len(fresh) == 0 {
-		return nil
-	}
-	if err := a.m.Add(fresh); err != nil {
-		return err
-	}
-	for _, tid := range fresh {
-		a.known[tid] = true
-	}
-	return nil
 }
 
 // lost notes that a thread is no tracee any more, or has another number.
@@ -143,7 +117,8 @@ func (h *Held) arm(ctx context.Context, sel procfs.Selection) error {
 	})
 	slices.Sort(tids)
 	if err == nil {
-		err = a.know(tids)
+		a.forget() // first: one may have come back as another under the same number
+		err = a.m.Add(tids)
 	}
 	if h.starts(); err == nil && len(tids) > 0 {
 		if err = a.m.Arm(tids); err != nil {
@@ -179,19 +154,19 @@ func (st *Stopper) disarmStrays(tids []int) error {
 
 // look asks the mechanism how far the armed threads are: who could not be sent a
 // signal is interrupted, and who is not pending is in the kernel.
-func (st *Stopper) look() (pending int, err error) {
+func (st *Stopper) look() error {
 	a := &st.arms
 	defer a.lock()()
 	if a.m == nil || a.closed {
-		return 0, nil
+		return nil
 	}
 	l, err := a.m.Look()
 	if err != nil {
-		return 0, fmt.Errorf("notify style: %w", err)
+		return fmt.Errorf("notify style: %w", err)
 	}
 	arming := a.arming
 	if len(l.Mute) == 0 && a.proven == arming {
-		return 0, nil
+		return nil
 	}
 	now := time.Now()
 	still := make(map[int]bool, len(l.Pending))
@@ -210,7 +185,7 @@ func (st *Stopper) look() (pending int, err error) {
 	if errors.Is(err, attacher.ErrClosed) {
 		err = nil
 	}
-	return len(l.Pending), err
+	return err
 }
 
 // disarm has nobody armed any more for those who are to go; see [ward.disarm]. The
@@ -256,7 +231,7 @@ const (
 func (h *Held) confirm(ctx context.Context) error {
 	begin := time.Now()
 	for wait := lookFirst; ; wait = min(2*wait, lookLast) {
-		if _, err := h.st.look(); err != nil {
+		if err := h.st.look(); err != nil {
 			return err
 		}
 		if h.settled() {
@@ -299,7 +274,7 @@ func (h *Held) watch(ctx context.Context) {
 			return
 		}
 		begin := time.Now()
-		_, _ = h.st.look() // nobody is there to be told of an error
+		_ = h.st.look() // nobody is there to be told of an error
 		if all {
 			_, _ = h.areAll(ctx)
 		}

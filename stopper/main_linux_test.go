@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"massattach/attacher"
+	"massattach/internal/bpf"
 	"massattach/internal/target"
 	"massattach/procfs"
 	"massattach/stopper"
@@ -117,13 +118,10 @@ func inStyles(t *testing.T, f func(*testing.T, stopper.Style)) {
 // needNotify skips where notify style has no strict mechanism.
 func needNotify(t *testing.T) {
 	t.Helper()
-	all := notify.Supported()
-	i := slices.IndexFunc(all, func(s notify.Support) bool { return s.Name == notify.TaskWork })
-	switch err := all[i].Err; {
-	case err == nil:
-	case mustHave(notify.TaskWork):
-		t.Fatal(err)
-	default:
+	if err := bpf.NotifySupported(); err != nil {
+		if mustHave(notify.TaskWork) {
+			t.Fatal(err)
+		}
 		t.Skip(err)
 	}
 }

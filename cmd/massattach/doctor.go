@@ -52,18 +52,7 @@ func (v *doctorVerb) run(cmd *cobra.Command, args []string) error {
 	if all = unique(all); len(all) == 0 {
 		all = []int{0}
 	}
-	var codes []int
-	for _, pid := range all {
-		code, err := v.examine(pid)
-		if err != nil {
-			return err
-		}
-		codes = append(codes, code)
-	}
-	if code := common(codes); code != exitComplete {
-		return exitCode(code)
-	}
-	return nil
+	return each(all, v.examine)
 }
 
 // examine reports on one process. An error is one of the output.

@@ -78,18 +78,7 @@ func (v *examineVerb) run(cmd *cobra.Command, args []string) error {
 	for i, pid := range all {
 		all[i] = v.resolve(pid)
 	}
-	var codes []int
-	for _, pid := range unique(all) {
-		code, err := v.process(cmd.Context(), pid)
-		if err != nil {
-			return err
-		}
-		codes = append(codes, code)
-	}
-	if code := common(codes); code != exitComplete {
-		return exitCode(code)
-	}
-	return nil
+	return each(unique(all), func(pid int) (int, error) { return v.process(cmd.Context(), pid) })
 }
 
 // process examines the threads of one process. An error is one of the output.

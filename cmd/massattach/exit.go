@@ -62,6 +62,23 @@ func (t *tool) exit(err error) int {
 	return exitUsage
 }
 
+// each does something for one process after the other. The error is the exit code
+// for all of them, or one of the output, which ends it.
+func each(pids []int, do func(pid int) (code int, err error)) error {
+	var codes []int
+	for _, pid := range pids {
+		code, err := do(pid)
+		if err != nil {
+			return err
+		}
+		codes = append(codes, code)
+	}
+	if code := common(codes); code != exitComplete {
+		return exitCode(code)
+	}
+	return nil
+}
+
 // common is the exit code for several processes: theirs, when they agree.
 func common(codes []int) int {
 	for _, c := range codes {

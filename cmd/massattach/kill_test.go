@@ -249,19 +249,10 @@ const mayNotify = 1<<(syscall.SIGURG-1) | 1<<(syscall.SIGWINCH-1) | 1<<(syscall.
 // pending are the signals that are pending for any thread of the target.
 func pending(t *testing.T, tg *target.Target) (set uint64) {
 	t.Helper()
-	p, err := procfs.FS{}.Open(tg.PID())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	tids, err := p.AppendTIDs(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tid := range tids {
+	eachThread(t, tg.PID(), func(p *procfs.Process, tid int) {
 		if st, err := p.Status(tid); err == nil {
 			set |= st.SigPnd | st.ShdPnd
 		}
-	}
+	})
 	return set
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"massattach/attacher"
+	"massattach/internal/bpf"
 	"massattach/internal/doctor"
 	"massattach/internal/programs"
 	"massattach/internal/target"
@@ -203,10 +204,8 @@ func condition(cond string) (bool, error) {
 		return err == nil || inCI(), nil
 	}
 	if cond == notify.TaskWork {
-		all := notify.Supported()
-		i := slices.IndexFunc(all, func(s notify.Support) bool { return s.Name == cond })
 		must := slices.Contains(strings.Split(os.Getenv("MASSATTACH_REQUIRE"), ","), cond)
-		return all[i].Err == nil || must, nil
+		return must || bpf.NotifySupported() == nil, nil
 	}
 	if cond == "root" {
 		return os.Geteuid() == 0 || inCI(), nil

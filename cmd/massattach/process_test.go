@@ -277,10 +277,10 @@ func account(t *testing.T, tg *target.Target) target.Account {
 	return a
 }
 
-// captives lists the threads of the target that are traced or stopped.
-func captives(t *testing.T, tg *target.Target) (all []string) {
+// eachThread calls f for the threads of a process.
+func eachThread(t *testing.T, pid int, f func(p *procfs.Process, tid int)) {
 	t.Helper()
-	p, err := procfs.FS{}.Open(tg.PID())
+	p, err := procfs.FS{}.Open(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,11 +290,19 @@ func captives(t *testing.T, tg *target.Target) (all []string) {
 		t.Fatal(err)
 	}
 	for _, tid := range tids {
+		f(p, tid)
+	}
+}
+
+// captives lists the threads of the target that are traced or stopped.
+func captives(t *testing.T, tg *target.Target) (all []string) {
+	t.Helper()
+	eachThread(t, tg.PID(), func(p *procfs.Process, tid int) {
 		st, err := p.Status(tid)
 		if err == nil && (st.TracerPid != 0 || st.State == 'T' || st.State == 't') {
 			all = append(all, fmt.Sprintf("%d: state %c, traced by %d", tid, st.State, st.TracerPid))
 		}
-	}
+	})
 	return all
 }
 

@@ -126,20 +126,11 @@ func TestBackground(t *testing.T) {
 // ticks is the time that a process has used, in clock ticks (1/100 s).
 func ticks(t *testing.T, pid int) (n uint64) {
 	t.Helper()
-	p, err := procfs.FS{}.Open(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	tids, err := p.AppendTIDs(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tid := range tids {
+	eachThread(t, pid, func(p *procfs.Process, tid int) {
 		if st, err := p.Stat(tid); err == nil {
 			n += st.UTime + st.STime
 		}
-	}
+	})
 	return n
 }
 

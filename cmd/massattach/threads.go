@@ -84,18 +84,7 @@ func (v *threadsVerb) run(cmd *cobra.Command, args []string) error {
 	for i, pid := range all {
 		all[i] = v.resolve(pid)
 	}
-	var codes []int
-	for _, pid := range unique(all) {
-		code, err := v.process(pid)
-		if err != nil {
-			return err
-		}
-		codes = append(codes, code)
-	}
-	if code := common(codes); code != exitComplete {
-		return exitCode(code)
-	}
-	return nil
+	return each(unique(all), v.process)
 }
 
 // process lists or counts the threads of one process. An error is one of the

@@ -86,7 +86,8 @@ func (n *Notify) Close() error {
 	return err
 }
 
-// Add makes threads known, so that it is quicker to arm them. When there is no room
+// Add makes threads known, so that it is quicker to arm them; those that are known
+// cost nothing. When there is no room
 // for some, which the error says, they are not.
 func (n *Notify) Add(tids []int) error {
 	n.mu.Lock()
@@ -94,10 +95,16 @@ func (n *Notify) Add(tids []int) error {
 	if n.shared == nil {
 		return os.ErrClosed
 	}
-	return n.add(tids)
+	var fresh []int
+	for _, tid := range tids {
+		if _, ok := n.known[tid]; !ok {
+			fresh = append(fresh, tid)
+		}
+	}
+	return n.add(fresh)
 }
 
-// add does that. The kernel may be short of memory in the middle of many, for the
+// add does that, whether they are known or not. The kernel may be short of memory in the middle of many, for the
 // moment that an interrupt takes to bring some.
 func (n *Notify) add(tids []int) error {
 	full := 0

@@ -84,13 +84,8 @@ func (t Tally) Verdicts() string {
 // Text writes the list for people.
 func (l *Exams) Text(w io.Writer, style Style) error {
 	var b bytes.Buffer
-	n := len(l.Threads)
-	of := Plural(n, "thread")
-	if l.Total > n {
-		of = Number(n) + " of " + Plural(l.Total, "thread")
-	}
-	fmt.Fprintf(&b, "%s: %s", style.Bold(Name(l.Comm, l.PID)), of)
-	if n > 0 {
+	b.WriteString(heading(style, l.Comm, l.PID, len(l.Threads), l.Total))
+	if len(l.Threads) > 0 {
 		fmt.Fprintf(&b, ": %s\n\n", l.Tally.Verdicts())
 		l.table().write(&b, style)
 	} else {
@@ -101,28 +96,14 @@ func (l *Exams) Text(w io.Writer, style Style) error {
 }
 
 func (l *Exams) table() *table {
-	t := &table{heads: []string{">TID", "STATE", "VERDICT", "SYSCALL", "WAITS IN", ">PC", ">SP", "NAME", "ARGUMENTS"}}
-	inner := false
+	inner := numbers(slices.ContainsFunc(l.Threads, func(e Exam) bool { return e.NSTID != 0 }))
+	t := &table{heads: inner.heads("STATE", "VERDICT", "SYSCALL", "WAITS IN", ">PC", ">SP", "NAME", "ARGUMENTS")}
 	for _, e := range l.Threads {
-		inner = inner || e.NSTID != 0
-	}
-	if inner {
-		t.heads = append([]string{">TID", ">NS TID"}, t.heads[1:]...)
-	}
-	for _, e := range l.Threads {
-		cells := []string{fmt.Sprint(e.TID)}
-		if inner {
-			ns := e.NSTID
-			if ns == 0 {
-				ns = e.TID
-			}
-			cells = append(cells, fmt.Sprint(ns))
-		}
 		var args []string
 		for _, a := range e.Args {
 			args = append(args, argument(a))
 		}
-		t.add(append(cells, orDash(stateName(e.State)), verdictWords(e.Verdict), orDash(e.Syscall), orDash(e.Wchan),
+		t.add(append(inner.cells(e.TID, e.NSTID), orDash(stateName(e.State)), verdictWords(e.Verdict), orDash(e.Syscall), orDash(e.Wchan),
 			address(e.PC), address(e.SP), orDash(Quote(e.Comm)), strings.Join(args, " "))...)
 	}
 	return t

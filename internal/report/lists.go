@@ -4,18 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Text writes the list for people.
 func (l *Threads) Text(w io.Writer, style Style) error {
 	var b bytes.Buffer
-	n := len(l.Threads)
-	of := Plural(n, "thread")
-	if l.Total > n {
-		of = Number(n) + " of " + Plural(l.Total, "thread")
-	}
-	fmt.Fprintf(&b, "%s: %s\n", style.Bold(Name(l.Comm, l.PID)), of)
-	if n > 0 {
+	fmt.Fprintf(&b, "%s\n", heading(style, l.Comm, l.PID, len(l.Threads), l.Total))
+	if len(l.Threads) > 0 {
 		b.WriteString("\n")
 		l.table().write(&b, style)
 	}
@@ -23,25 +19,41 @@ func (l *Threads) Text(w io.Writer, style Style) error {
 	return err
 }
 
-func (l *Threads) table() *table {
-	t := &table{heads: []string{">TID", "STATE", "SYSCALL", "WAITS IN", "NAME"}}
-	inner := false
-	for _, th := range l.Threads {
-		inner = inner || th.NSTID != 0
+// heading names a process, and says how many of its threads are listed.
+func heading(style Style, comm string, pid, n, total int) string {
+	of := Plural(n, "thread")
+	if total > n {
+		of = Number(n) + " of " + Plural(total, "thread")
 	}
+	return style.Bold(Name(comm, pid)) + ": " + of
+}
+
+// numbers makes the first columns of a list of threads: their numbers, and when it is
+// true those that they have in a PID namespace of their own.
+type numbers bool
+
+func (inner numbers) heads(others ...string) []string {
 	if inner {
-		t.heads = append([]string{">TID", ">NS TID"}, t.heads[1:]...)
+		return append([]string{">TID", ">NS TID"}, others...)
 	}
+	return append([]string{">TID"}, others...)
+}
+
+func (inner numbers) cells(tid, ns int) []string {
+	if !inner {
+		return []string{fmt.Sprint(tid)}
+	}
+	if ns == 0 {
+		ns = tid
+	}
+	return []string{fmt.Sprint(tid), fmt.Sprint(ns)}
+}
+
+func (l *Threads) table() *table {
+	inner := numbers(slices.ContainsFunc(l.Threads, func(th Thread) bool { return th.NSTID != 0 }))
+	t := &table{heads: inner.heads("STATE", "SYSCALL", "WAITS IN", "NAME")}
 	for _, th := range l.Threads {
-		cells := []string{fmt.Sprint(th.TID)}
-		if inner {
-			ns := th.NSTID
-			if ns == 0 {
-				ns = th.TID
-			}
-			cells = append(cells, fmt.Sprint(ns))
-		}
-		t.add(append(cells,
+		t.add(append(inner.cells(th.TID, th.NSTID),
 			th.cell("state", stateName(th.State)),
 			th.cell("syscall", th.Syscall),
 			th.cell("wchan", th.Wchan),
@@ -52,13 +64,10 @@ func (l *Threads) table() *table {
 
 // cell is a value, "-" for none, "?" for one that we may not see.
 func (t Thread) cell(key, value string) string {
-	switch {
-	case t.denied(key):
+	if t.denied(key) {
 		return "?"
-	case value == "":
-		return "-"
 	}
-	return value
+	return orDash(value)
 }
 
 // topCounts is how many values a summary shows of each kind.

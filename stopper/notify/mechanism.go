@@ -34,7 +34,7 @@ type Mechanism interface {
 	// Name is that in reports: "task_work", "ptrace".
 	Name() string
 	Guarantee() Guarantee
-	// Add makes threads known that may be armed later.
+	// Add makes threads known that may be armed later; those that are known stay so.
 	Add(tids []int) error
 	// Remove takes out those that are the session's no more.
 	Remove(tids []int)
