@@ -44,8 +44,11 @@ func TestKillStop(t *testing.T) {
 func TestKillStopNotify(t *testing.T) {
 	needsTaskWork(t)
 	for _, in := range stopPhases {
-		testKill(t, &killing{verb: "stop", notify: true, in: in, loaded: true})
-		if campaign() {
+		// The phases beside the hold last some ms: under load few kills hit them.
+		if campaign() || in == phaseHold {
+			testKill(t, &killing{verb: "stop", notify: true, in: in, loaded: true})
+		}
+		if campaign() || in != phaseHold {
 			testKill(t, &killing{verb: "stop", notify: true, in: in})
 		}
 		if campaign() || in == phaseHold {
@@ -73,15 +76,11 @@ func testKill(t *testing.T, k *killing) {
 			k.load = startLoad(t, k.target)
 		}
 		k.measure()
-		most := 20 * rounds
-		if k.notify && !campaign() {
-			most = 4 * rounds // its phases are short: on a slow machine few are hit
-		}
 		tries := 0
-		for ; k.counted < rounds && tries < most && !t.Failed(); tries++ {
+		for ; k.counted < rounds && tries < 20*rounds && !t.Failed(); tries++ {
 			k.round()
 		}
-		if k.counted < rounds && most == 20*rounds {
+		if k.counted < rounds {
 			t.Errorf("only %d kills of %d hit the phase", k.counted, tries)
 		}
 		eventually(t, "the watchdogs end", func() bool { return len(watchdogs()) == 0 })
