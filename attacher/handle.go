@@ -186,9 +186,10 @@ func (t *tracer) execed(s Stop) {
 	}
 	if asked {
 		t.ask(s.TID)
-	} else if th, _ := t.shard.Get(s.TID); th.Phase == threadset.Stopping {
+	} else if th, _ := t.shard.Get(s.TID); th.Phase == threadset.Stopping || th.Phase == threadset.Held {
 		// Somebody has asked it by its new number before this was heard of, and this
-		// stop has answered.
+		// stop has answered; or the record was that of a leader who was held, and whose
+		// number it has got in an exec before this one, unheard of.
 		t.move(s.TID, threadset.Resumed)
 	}
 	t.resume(s, 0)

@@ -102,6 +102,17 @@ func (t *tracer) renumber() bool {
 	return t.knows(t.s.pid)
 }
 
+// isStray says whether the leader is a tracee that the tracer has no record of, and
+// is not about to report the exec by which it became one: a record of some other
+// number is about it.
+func (t *tracer) isStray() bool {
+	if t.knows(t.s.pid) {
+		return false
+	}
+	ws, err := t.k.Look(t.s.pid, false)
+	return err == nil && (ws.TID == 0 || t.decode(ws).Kind != StopExec)
+}
+
 // renumbered corrects the record of a thread that is none of the tracer's
 // tracees by this number: its SEIZE slept while it was in exec itself, and when
 // it was seized it had the leader's.

@@ -232,6 +232,9 @@ func (t *tracer) sweep(misses int) (found bool) {
 		switch {
 		case err != nil: // gone: reaped, or taken away by an exec
 			t.unexpect(tid)
+			if t.knows(tid) && t.isStray() {
+				t.renumbered(tid)
+			}
 		case ws.TID != 0:
 			found, missed = true, 0
 			t.handle(t.decode(ws))

@@ -197,6 +197,9 @@ func (o *holder) look(h *stopper.Held, r stopper.Request) {
 	}
 	for _, tid := range s.m.Threads() {
 		tracer, state := s.m.TracerOf(tid), s.m.State(tid)
+		if r.Style == stopper.Notify && tracer == 0 {
+			continue // born since the list was read: the hold has it seized, and counts it
+		}
 		refused := tracer == 0 && s.plan.refused[tid]
 		if state != 'Z' && !s.isForeign(tracer) && !refused && !slices.Contains(held, tid) && !slices.Contains(inKernel, tid) && !s.failedToSeize(o.h, tid) {
 			s.fail("all are held, but not thread %d, which is %c and tracer %d's", tid, state, tracer)
