@@ -260,7 +260,7 @@ func (h *Held) guard() {
 	h.watching.Go(func() { h.watch(ctx) })
 }
 
-// watch sees to a hold in notify style as long as it lasts: who wakes up and could
+// watch sees to a hold in notify style as long as it, and the session, lasts: who wakes up and could
 // not be sent a signal is interrupted, and who was born by a call that was under way
 // in the kernel.
 func (h *Held) watch(ctx context.Context) {
@@ -271,6 +271,10 @@ func (h *Held) watch(ctx context.Context) {
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
+			return
+		case <-h.st.session.Closed():
+			return
+		case <-h.st.session.Ended():
 			return
 		}
 		begin := time.Now()

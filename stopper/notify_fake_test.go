@@ -416,3 +416,47 @@ func TestDeadlineWhilePending(t *testing.T) {
 		})
 	}
 }
+
+// The end of a session, and that of the process, end the watch over a hold that
+// nobody has let go.
+func TestCloseInNotifyHold(t *testing.T) {
+	for _, ends := range []bool{false, true} {
+		notified(t, 3, attacher.Options{}, func(f *fake) {
+			f.arrest(notifying())
+			if ends {
+				f.m.Kill(100, syscall.SIGKILL)
+				<-f.session.Ended()
+			}
+			must(t, f.session.Close()) // or the bubble never ends
+		})
+	}
+}
+
+// A call that was under way in the kernel gives birth while all are held: the newborn
+// is found in every follow mode, stopped and counted, and the guarantee is gone; but
+// one that is born a tracee stops before its first instruction.
+func TestLateBirth(t *testing.T) {
+	for _, follow := range []attacher.Follow{attacher.FollowScan, attacher.FollowClone, attacher.FollowEvent, attacher.FollowNone} {
+		notified(t, 3, attacher.Options{Follow: follow}, func(f *fake) {
+			h := f.arrest(notifying())
+			born := f.m.Spawn(101)
+			time.Sleep(50 * time.Millisecond)
+			late, guarantee := 1, notify.BestEffort
+			if follow == attacher.FollowClone {
+				late, guarantee = 0, notify.Strict
+				f.areStopped(101, born) // its creator has been let out of the event
+			} else {
+				f.areStopped(born)
+			}
+			r := h.Report()
+			if r.Requested != 4 || r.Missed != 0 {
+				t.Errorf("%v: %+v", follow, r)
+			}
+			if r.LateBirths != late || r.Guarantee != guarantee {
+				t.Errorf("%v: %d late births, %s", follow, r.LateBirths, r.Guarantee)
+			}
+			must(t, h.Resume())
+			f.areStopped()
+		})
+	}
+}
