@@ -120,13 +120,18 @@ type Trace struct {
 	Scanned func(threads int, took time.Duration)
 	// Seized is called with how long each SEIZE of a batch took.
 	Seized func(took []time.Duration)
-	// Attached is called once, when [Attach] succeeds.
-	Attached func(threads int, took time.Duration)
+	// Attached is called once, when [Attach] succeeds, with the session that it
+	// is about to answer: its Report may be asked for from now on, also from the
+	// other functions and when it has ended.
+	Attached func(s *Session, took time.Duration)
+	// Broken is called once, when Attach fails.
+	Broken func(error)
 	// Forwarded is called with how long signals stood still with us, from
 	// the report of a signal-delivery-stop to its delivery.
 	Forwarded func(took []time.Duration)
-	// Detached is called once, when the last tracer has ended.
-	Detached func(took time.Duration)
+	// Detached is called once, when the last tracer of a session that was
+	// attached has ended.
+	Detached func(s *Session, took time.Duration)
 	// Mistaken is called when a thread moved as no thread can: a mistake of
 	// this package's. The thread runs on all the same.
 	Mistaken func(error)

@@ -1,6 +1,7 @@
 package attacher
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,9 +33,12 @@ type Report struct {
 	Passes    int
 	Ended     bool // the target has ended
 	Threads   threadset.Totals
+	Phases    threadset.Counts // the same threads by the phase they are in
+	Tracers   int              // threads that trace now
 	// Failures are the first of the threads that could not be seized; there
-	// are Threads.Failed in all.
+	// are Threads.Failed in all, and Causes has how many for each cause.
 	Failures []Failure
+	Causes   map[Cause]int
 	Attach   AttachReport
 	Repair   RepairReport
 	Events   EventReport
@@ -99,7 +103,7 @@ type ledger struct {
 	took      []time.Duration
 	gaps      histogram
 	failures  []Failure
-	failedN   int
+	causes    map[Cause]int // of all failures
 	passes    int
 	converged bool
 	doubts    int // how often unconverge was called
@@ -132,7 +136,10 @@ func (l *ledger) noteGaps(gaps []time.Duration) {
 func (l *ledger) failed(f Failure) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.failedN++
+	if l.causes == nil {
+		l.causes = make(map[Cause]int)
+	}
+	l.causes[f.Cause]++
 	if len(l.failures) < maxFailures {
 		l.failures = append(l.failures, f)
 	}
@@ -142,10 +149,13 @@ func (l *ledger) failed(f Failure) {
 func (l *ledger) failure() (f Failure, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.failedN > 0 {
+	for _, m := range l.causes {
+		n += m
+	}
+	if n > 0 {
 		f = l.failures[0]
 	}
-	return f, l.failedN
+	return f, n
 }
 
 // pass begins a pass over the threads.
@@ -196,6 +206,12 @@ func (l *ledger) attachTime() time.Duration {
 	return l.last.Sub(l.first)
 }
 
+func (l *ledger) isAttached() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.attached
+}
+
 func (l *ledger) detached(took time.Duration, confirmed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -210,6 +226,8 @@ func (s *Session) Report() Report {
 		Leader:  LeaderAlive,
 		Follow:  s.Follow(),
 		Threads: s.set.Totals(),
+		Phases:  s.set.Counts(),
+		Tracers: s.tracing(),
 		Repair: RepairReport{
 			Repaired: int(s.stats.repaired.Load()),
 			Left:     int(s.stats.left.Load()),
@@ -239,7 +257,7 @@ func (l *ledger) report(r *Report) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r.Converged, r.Passes = l.converged, l.passes
-	r.Failures = slices.Clone(l.failures)
+	r.Failures, r.Causes = slices.Clone(l.failures), maps.Clone(l.causes)
 	if l.attached {
 		r.Attach.Elapsed = l.last.Sub(l.first)
 	}

@@ -314,9 +314,9 @@ func TestTrace(t *testing.T) {
 	s := attach(t, p.PID(), &attacher.Options{Trace: &attacher.Trace{
 		Scanned:   func(n int, d time.Duration) { mu.Lock(); scanned++; mu.Unlock() },
 		Seized:    func(d []time.Duration) { mu.Lock(); seized += len(d); mu.Unlock() },
-		Attached:  func(n int, d time.Duration) { mu.Lock(); attached += n; mu.Unlock() },
+		Attached:  func(s *attacher.Session, d time.Duration) { mu.Lock(); attached += s.Report().Phases.Live(); mu.Unlock() },
 		Forwarded: func(d []time.Duration) { mu.Lock(); forwarded += len(d); mu.Unlock() },
-		Detached:  func(d time.Duration) { mu.Lock(); detached++; mu.Unlock() },
+		Detached:  func(s *attacher.Session, d time.Duration) { mu.Lock(); detached += 1 + s.Report().Tracers; mu.Unlock() },
 	}})
 	if _, err := p.Flood(t.Context(), target.Flood{Count: 30}); err != nil {
 		t.Fatal(err)

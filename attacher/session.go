@@ -75,6 +75,14 @@ type Session struct {
 // Source: ptrace(2); kernel/ptrace.c, ptrace_attach.
 func Attach(ctx context.Context, pid int, o *Options) (*Session, error) {
 	options := o.withDefaults()
+	s, err := begin(ctx, pid, options)
+	if f := options.Trace.Broken; f != nil && err != nil {
+		f(err)
+	}
+	return s, err
+}
+
+func begin(ctx context.Context, pid int, options Options) (*Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("attach %d: %w", pid, err)
 	}
@@ -136,7 +144,7 @@ func (s *Session) attach(ctx, keep context.Context) error {
 	}
 	took := s.ledger.attachTime()
 	if f := s.trace.Attached; f != nil {
-		f(s.set.Counts().Live(), took)
+		f(s, took)
 	}
 	s.keeping.Go(func() { s.keep(keep, sc) })
 	if s.ownChild {
@@ -211,8 +219,8 @@ func (s *Session) close() error {
 		}
 		close(s.ended)
 	}
-	if f := s.trace.Detached; f != nil {
-		f(took)
+	if f := s.trace.Detached; f != nil && s.ledger.isAttached() {
+		f(s, took)
 	}
 	s.events.end()
 	err = errors.Join(err, s.process.Close())
@@ -297,6 +305,16 @@ func (s *Session) crew() []*tracer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]*tracer(nil), s.tracers...)
+}
+
+// tracing is how many tracers have a thread that has not ended.
+func (s *Session) tracing() (n int) {
+	for _, t := range s.crew() {
+		if !t.isGone() {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *Session) now() time.Time { return time.Now() }

@@ -78,9 +78,6 @@ func (st *Stopper) Arrest(ctx context.Context, r Request) (*Held, error) {
 			err = nil
 		}
 	}
-	if f := st.trace.Arrested; f != nil {
-		f(h.Report())
-	}
 	if err != nil {
 		return nil, errors.Join(err, h.Resume())
 	}

@@ -104,7 +104,14 @@ func (h *Held) joined(t *thread) {
 	h.members++
 	h.count(t, 1)
 	if t.settled(h) {
-		h.took = append(h.took, 0)
+		h.note(0)
+	}
+}
+
+// note keeps how long a thread took, until the holder lets go.
+func (h *Held) note(took time.Duration) {
+	if h.final == nil {
+		h.took = append(h.took, took)
 	}
 }
 
@@ -125,7 +132,7 @@ func (h *Held) stoppedOne(t *thread, now time.Time) {
 	if t.settled(h) {
 		h.inKernel--
 	} else {
-		h.took = append(h.took, now.Sub(h.asked(t)))
+		h.note(now.Sub(h.asked(t)))
 		h.last = now
 	}
 	h.stopped++
@@ -151,7 +158,7 @@ func (h *Held) sleeps(t *thread, now time.Time) {
 		return
 	}
 	h.inKernel++
-	h.took = append(h.took, now.Sub(h.asked(t)))
+	h.note(now.Sub(h.asked(t)))
 	h.last = now
 	h.tell()
 }
@@ -241,11 +248,12 @@ func (h *Held) Resume() error {
 		h.unwatch()
 		h.watching.Wait()
 	}
-	r := h.Report()
+	missing := h.Missing()
 	h.mu.Lock()
 	if h.forget != nil {
 		h.forget()
 	}
+	r := h.account(missing)
 	final := r
 	h.final = &final
 	h.mu.Unlock()
@@ -261,7 +269,9 @@ func (h *Held) Resume() error {
 	h.final = &r
 	h.mu.Unlock()
 	if f := h.st.trace.Resumed; f != nil && h.hunt == nil {
-		f(r)
+		took := slices.Clone(h.took) // nothing is added to it any more
+		r.Latency = attacher.QuantilesOf(slices.Clone(took))
+		f(r, took)
 	}
 	return h.err
 }

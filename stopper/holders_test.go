@@ -194,7 +194,7 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// The hooks hear of each arrest and of each end of a hold.
+// The hook hears of each end of a hold, and of each arrest that failed.
 func TestTrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := attachertest.New(100, 4)
@@ -202,10 +202,12 @@ func TestTrace(t *testing.T) {
 		s, err := attacher.Attach(context.Background(), 100, &attacher.Options{Kernel: m, Proc: m})
 		must(t, err)
 		defer s.Close()
-		var arrested, resumed []stopper.Report
+		var resumed []stopper.Report
+		var stops [][]time.Duration
 		st, err := stopper.New(s, &stopper.Options{Trace: &stopper.Trace{
-			Arrested: func(r stopper.Report) { arrested = append(arrested, r) },
-			Resumed:  func(r stopper.Report) { resumed = append(resumed, r) },
+			Resumed: func(r stopper.Report, took []time.Duration) {
+				resumed, stops = append(resumed, r), append(stops, took)
+			},
 		}})
 		must(t, err)
 		if _, err := stopper.New(s, nil); err == nil {
@@ -219,8 +221,13 @@ func TestTrace(t *testing.T) {
 		if _, err := st.Arrest(context.Background(), stopper.Request{Within: time.Second}); err == nil {
 			t.Error("no error")
 		}
-		if len(arrested) != 2 || len(resumed) != 2 || arrested[0].Missed != 1 || arrested[0].Stopped != 3 || arrested[0].Complete || resumed[0].Held != time.Minute {
-			t.Errorf("arrested %+v, resumed %+v", arrested, resumed)
+		if len(resumed) != 2 || resumed[0].Missed != 1 || resumed[0].Stopped != 3 || resumed[0].Complete || resumed[0].Held != time.Minute {
+			t.Fatalf("resumed %+v", resumed)
+		}
+		for i, took := range stops {
+			if q := attacher.QuantilesOf(took); len(took) != 3 || q != resumed[i].Latency {
+				t.Errorf("%v took %v", resumed[i], took)
+			}
 		}
 		m.Return(101, 0)
 	})

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"massattach/attacher"
 	"massattach/stopper/notify"
@@ -47,10 +48,10 @@ type Options struct {
 // Trace is a set of functions that observe a stopper. Each may be nil. They are
 // called from any goroutine, and must not block.
 type Trace struct {
-	// Arrested is called at the end of each arrest, complete or not.
-	Arrested func(Report)
-	// Resumed is called when a holder has let go.
-	Resumed func(Report)
+	// Resumed is called when a holder has let go, also after an arrest that
+	// failed. took is for how long after it was asked each thread had stopped, or
+	// was confirmed, in no order; it is the callee's.
+	Resumed func(r Report, took []time.Duration)
 }
 
 // New makes a stopper for a session, which can have one. It becomes the session's
