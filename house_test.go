@@ -18,6 +18,7 @@ var floors = [][]string{
 	{"massattach/bench", "massattach/internal/doctor"},
 	{"massattach/bench/raw"},
 	{"massattach/internal/report"},
+	{"massattach/metrics"},
 	{"massattach/stopper"},
 	{"massattach/stopper/notify"},
 	{"massattach/attacher"},
