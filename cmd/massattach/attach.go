@@ -99,14 +99,20 @@ func (a *attempt) attach(ctx context.Context) (*attacher.Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	trace := v.measures.session()
+	measured := trace.Seized
+	trace.Seized = func(took []time.Duration) {
+		a.reached.Add(int64(len(took)))
+		v.bar.add(len(took))
+		if measured != nil {
+			measured(took)
+		}
+	}
 	o := &attacher.Options{
 		Follow: follow,
 		Settle: cmp.Or(v.settle.Duration, -1),
 		Kernel: v.kernel,
-		Trace: &attacher.Trace{Seized: func(took []time.Duration) {
-			a.reached.Add(int64(len(took)))
-			v.bar.add(len(took))
-		}},
+		Trace:  trace,
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, v.deadline.Duration, errDeadline)
 	defer cancel()

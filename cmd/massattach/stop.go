@@ -74,6 +74,7 @@ report goes to standard error, and its exit status is passed on.`,
 	v.by.add(cmd, "mechanism", "by which mechanism notify style arrests them")
 	flags.Lookup("mechanism").Hidden = true
 	v.sel = addSelection(cmd)
+	v.measures.addFile(cmd)
 	v.pids = addPIDs(cmd)
 	v.printer = newPrinter(t, cmd)
 	v.phases = addPhases(cmd)
@@ -195,7 +196,7 @@ func weak() (why error) {
 // arrest has the threads stop, until the deadline. Who is stopped then is held.
 func (v *stopVerb) arrest(ctx context.Context, a *attempt, session *attacher.Session, until time.Time) (*stopper.Held, error) {
 	v.phases.enter(phaseArrest, a.pid)
-	st, err := stopper.New(session, &stopper.Options{Mechanism: v.by.value})
+	st, err := stopper.New(session, &stopper.Options{Mechanism: v.by.value, Trace: v.measures.stopper()})
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ type visit struct {
 	settle   duration
 	follow   choice
 	phases   *phases
+	measures *measures
 
 	several bool // there is more than one process
 	live    bool // what there is to say is said at once, not in their order
@@ -41,6 +42,7 @@ func newVisit(t *tool) visit {
 		deadline: duration{Duration: 10 * time.Second, positive: true},
 		settle:   duration{Duration: attacher.DefaultSettle},
 		follow:   newFollow(),
+		measures: new(measures),
 	}
 }
 
@@ -52,6 +54,8 @@ func (v *visit) addTo(cmd *cobra.Command) {
 	fs.Var(&v.deadline, "deadline", "give up an attach that takes longer")
 	v.follow.add(cmd, "follow", "how to hear of new threads")
 	fs.Var(&v.settle, "settle", "attach to a new thread at this age")
+	v.measures.addFile(cmd)
+	v.measures.addListen(cmd)
 	v.pids = addPIDs(cmd)
 	v.printer = newPrinter(v.tool, cmd)
 	v.phases = addPhases(cmd)
@@ -80,6 +84,14 @@ func (v *visit) begin(cmd *cobra.Command, args []string) (context.Context, []int
 	all = unique(all)
 	v.bounded = cmd.Flags().Changed("for")
 	v.several = len(all) > 1
+	at, err := v.measures.begin(all)
+	if err != nil {
+		v.notes.problem(err.Error(), "")
+		return nil, nil, exitCode(exitError)
+	}
+	if at != "" {
+		v.notes.say("metrics at http://%s/metrics", at)
+	}
 	return v.untilEnding(cmd.Context()), all, nil
 }
 
@@ -135,10 +147,18 @@ func (v *visit) report(ctx context.Context, all []int, attend func(context.Conte
 // result is the error of the verb. failed is why something could not be
 // written.
 func (v *visit) result(codes []int, failed error) error {
+	unmeasured := v.measures.end()
+	if unmeasured != nil {
+		v.notes.problem(unmeasured.Error(), "")
+	}
 	if failed != nil && v.exit(failed) != exitComplete {
 		return exitCode(exitError)
 	}
-	if code := common(codes); code != exitComplete {
+	code := common(codes)
+	if code == exitComplete && unmeasured != nil {
+		code = exitError
+	}
+	if code != exitComplete {
 		return exitCode(code)
 	}
 	return nil

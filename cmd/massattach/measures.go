@@ -1,0 +1,153 @@
+// --metrics-file and --metrics-listen: what attach, stop and watch measure, for
+// Prometheus.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+
+	"massattach/attacher"
+	"massattach/metrics"
+	"massattach/stopper"
+)
+
+// measures is where the metrics of a run go; to nobody when nothing was asked for.
+type measures struct {
+	file   string
+	listen string
+
+	rec    metrics.Recorder
+	reg    *prometheus.Registry // nil: to nobody
+	server *http.Server
+	ended  chan struct{} // closed when the server has
+}
+
+// addFile adds --metrics-file to cmd.
+func (m *measures) addFile(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&m.file, "metrics-file", "", "write metrics to `FILE` at the end, for node_exporter's textfile collector")
+	_ = cmd.MarkFlagFilename("metrics-file", "prom") // it fails only for a flag that doesn't exist
+}
+
+// addListen adds --metrics-listen to cmd.
+func (m *measures) addListen(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&m.listen, "metrics-listen", "", "serve metrics on `ADDR` meanwhile: localhost:9847")
+}
+
+// begin has the metrics collected and served that were asked for, and answers at
+// which address, if at any. An error comes before anybody is attached to.
+func (m *measures) begin(all []int) (at string, err error) {
+	if m.file == "" && m.listen == "" {
+		return "", nil
+	}
+	if m.file != "" {
+		if err := m.writable(); err != nil {
+			return "", fmt.Errorf("--metrics-file %s: %w", m.file, err)
+		}
+	}
+	m.reg = prometheus.NewRegistry()
+	m.reg.MustRegister(&m.rec, metrics.NewCensus(func() []int { return all }), metrics.NewBuildInfo())
+	if m.listen == "" {
+		return "", nil
+	}
+	l, err := net.Listen("tcp", m.listen)
+	if err != nil {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			err = op.Err
+		}
+		return "", fmt.Errorf("--metrics-listen %s: %w", m.listen, err)
+	}
+	m.serve(l)
+	return l.Addr().String(), nil
+}
+
+// writable says what is in the way of the file, which is replaced, not written to.
+func (m *measures) writable() error {
+	if st, err := os.Stat(m.file); err == nil && !st.Mode().IsRegular() {
+		return errors.New("it is no regular file")
+	}
+	dir := filepath.Dir(m.file)
+	st, err := os.Stat(dir)
+	switch {
+	case err == nil && st.IsDir():
+		return nil
+	case err == nil:
+		err = syscall.ENOTDIR
+	}
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		err = path.Err
+	}
+	return fmt.Errorf("%s: %w", dir, err)
+}
+
+// How much a reader of the metrics may take, and how long.
+const (
+	scrapeHeader = 16 << 10
+	scrapeTime   = 10 * time.Second
+	scrapes      = 4 // at a time
+)
+
+func (m *measures) serve(l net.Listener) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{
+		MaxRequestsInFlight: scrapes, Timeout: scrapeTime,
+	}))
+	m.server = &http.Server{
+		Handler: mux, MaxHeaderBytes: scrapeHeader,
+		ReadTimeout: scrapeTime, WriteTimeout: 2 * scrapeTime, IdleTimeout: 2 * time.Minute,
+	}
+	m.ended = make(chan struct{})
+	go func() {
+		defer close(m.ended)
+		_ = m.server.Serve(l) // it ends by Shutdown, or the listener is broken and nobody reads
+	}()
+}
+
+// end serves no more, and writes the file.
+func (m *measures) end() error {
+	if m.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if m.server.Shutdown(ctx) != nil {
+			_ = m.server.Close() // a reader who is slow
+		}
+		<-m.ended
+	}
+	if m.file == "" || m.reg == nil {
+		return nil
+	}
+	if err := prometheus.WriteToTextfile(m.file, m.reg); err != nil {
+		if path, ok := errors.AsType[*fs.PathError](err); ok {
+			err = path.Err
+		}
+		return fmt.Errorf("--metrics-file %s: %w", m.file, err)
+	}
+	return nil
+}
+
+// session answers the hooks of a session, to which the caller may add his own.
+func (m *measures) session() *attacher.Trace {
+	if m.reg == nil {
+		return new(attacher.Trace)
+	}
+	return m.rec.Session()
+}
+
+func (m *measures) stopper() *stopper.Trace {
+	if m.reg == nil {
+		return nil
+	}
+	return m.rec.Stopper()
+}
