@@ -15,7 +15,7 @@ import (
 // any on a lower floor, none on its own or above.
 var floors = [][]string{
 	{"massattach/cmd/massattach"},
-	{"massattach/bench", "massattach/internal/doctor"},
+	{"massattach/bench", "massattach/internal/serve", "massattach/internal/doctor"},
 	{"massattach/bench/raw"},
 	{"massattach/internal/report"},
 	{"massattach/metrics"},
