@@ -15,7 +15,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"massattach/internal/report"
+	"massattach/internal/serve"
 	"massattach/procfs"
+	"massattach/stopper"
 )
 
 // flagError words the parser's errors.
@@ -206,4 +208,39 @@ func addSelection(cmd *cobra.Command) *procfs.Selection {
 	fs.StringVar(&sel.State, "state", "", "only threads in state `S`, or one of several: RD")
 	fs.StringVar(&sel.Syscall, "syscall", "", "only threads in system call `NAME`; none: in no call")
 	return sel
+}
+
+// rules is a flag that takes a rule each time.
+type rules []serve.Rule
+
+func (r *rules) Type() string { return "RULE" }
+
+func (r *rules) String() string { return "" }
+
+func (r *rules) Set(s string) error {
+	rule, err := serve.ParseRule(s)
+	if err != nil {
+		return err
+	}
+	*r = append(*r, rule)
+	return nil
+}
+
+// styles is a flag that takes styles of arrests, separated by commas.
+type styles []stopper.Style
+
+func (s *styles) Type() string { return "LIST" }
+
+func (s *styles) String() string { return "" }
+
+func (s *styles) Set(list string) error {
+	*s = nil
+	for word := range strings.SplitSeq(list, ",") {
+		style, err := serve.ParseStyle(word)
+		if err != nil {
+			return err
+		}
+		*s = append(*s, style)
+	}
+	return nil
 }

@@ -66,7 +66,8 @@ const examples = `  massattach demo                         what attaching does,
   sudo massattach attach 4211             attach to all of them until Ctrl-C
   sudo massattach attach --for 5s --format json $(pidof server)
   sudo massattach watch 4211              print births, exits, signals … as they come
-  sudo massattach stop --for 100ms 4211   stop them all for so long`
+  sudo massattach stop --for 100ms 4211   stop them all for so long
+  sudo massattach serve 4211              measure all that from time to time, for Prometheus`
 
 const exitCodes = `  0  complete                             3  partial: not every thread, or process
   1  error                                4  no such process
@@ -103,7 +104,7 @@ again without a trace.`,
 	root.Flags().Bool("version", false, "print the version")
 	root.SetUsageTemplate(usageTemplate)
 	root.SetVersionTemplate("massattach {{.Version}}\n")
-	root.AddCommand(t.attachCommand(), t.demoCommand(), t.doctorCommand(), t.examineCommand(), t.stopCommand(), t.threadsCommand(), t.watchCommand())
+	root.AddCommand(t.attachCommand(), t.demoCommand(), t.doctorCommand(), t.examineCommand(), t.serveCommand(), t.stopCommand(), t.threadsCommand(), t.watchCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range append(root.Commands(), root) {
