@@ -13,13 +13,13 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
 	"massattach/attacher"
+	"massattach/internal/serve"
 	"massattach/metrics"
 	"massattach/stopper"
 )
@@ -29,10 +29,10 @@ type measures struct {
 	file   string
 	listen string
 
-	rec    metrics.Recorder
-	reg    *prometheus.Registry // nil: to nobody
-	server *http.Server
-	ended  chan struct{} // closed when the server has
+	rec   metrics.Recorder
+	reg   *prometheus.Registry // nil: to nobody
+	stop  func()               // ends the server; nil: there is none
+	ended chan struct{}        // closed when it has ended
 }
 
 // addFile adds --metrics-file to cmd.
@@ -43,7 +43,7 @@ func (m *measures) addFile(cmd *cobra.Command) {
 
 // addListen adds --metrics-listen to cmd.
 func (m *measures) addListen(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&m.listen, "metrics-listen", "", "serve metrics on `ADDR` meanwhile: localhost:9847")
+	cmd.Flags().StringVar(&m.listen, "metrics-listen", "", "serve metrics on `ADDR` meanwhile: localhost:19847")
 }
 
 // begin has the metrics collected and served that were asked for, and answers at
@@ -92,37 +92,25 @@ func (m *measures) writable() error {
 	return fmt.Errorf("%s: %w", dir, err)
 }
 
-// How much a reader of the metrics may take, and how long.
-const (
-	scrapeHeader = 16 << 10
-	scrapeTime   = 10 * time.Second
-	scrapes      = 4 // at a time
-)
+// scrapes is how many readers of the metrics are answered at a time.
+const scrapes = 4
 
 func (m *measures) serve(l net.Listener) {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{
-		MaxRequestsInFlight: scrapes, Timeout: scrapeTime,
-	}))
-	m.server = &http.Server{
-		Handler: mux, MaxHeaderBytes: scrapeHeader,
-		ReadTimeout: scrapeTime, WriteTimeout: 2 * scrapeTime, IdleTimeout: 2 * time.Minute,
-	}
-	m.ended = make(chan struct{})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{MaxRequestsInFlight: scrapes}))
+	ctx, cancel := context.WithCancel(context.Background())
+	m.ended, m.stop = make(chan struct{}), cancel
 	go func() {
 		defer close(m.ended)
-		_ = m.server.Serve(l) // it ends by Shutdown, or the listener is broken and nobody reads
+		server := serve.Server{Listeners: []net.Listener{l}, Handler: mux}
+		_ = server.Serve(ctx) // that the listener is broken who asks will see
 	}()
 }
 
 // end serves no more, and writes the file.
 func (m *measures) end() error {
-	if m.server != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if m.server.Shutdown(ctx) != nil {
-			_ = m.server.Close() // a reader who is slow
-		}
+	if m.stop != nil {
+		m.stop()
 		<-m.ended
 	}
 	if m.file == "" || m.reg == nil {

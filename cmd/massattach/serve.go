@@ -99,7 +99,7 @@ func (v *serveVerb) addTo(cmd *cobra.Command) {
 	fs.Var(&v.every, "every", "probe so often")
 	fs.Var(&v.arrest, "arrest", "arrest the threads in each style of `LIST`: notify,interrupt (default none)")
 	fs.BoolVar(&v.keep, "keep", false, "stay attached, and only arrest from time to time")
-	fs.Var(&v.deadline, "deadline", "bound a probe")
+	fs.Var(&v.deadline, "deadline", "bound a probe; an arrest is given up earlier, after 1s and 100µs a thread")
 	v.follow.add(cmd, "follow", "how to hear of new threads while attached (default scan, with --keep event)")
 	fs.StringArrayVar(&v.addresses, "web.listen-address", []string{listenOn}, "answer at `ADDRESS`; may be repeated")
 	fs.StringVar(&v.webConfig, "web.config.file", "", "`FILE` with TLS and users, as the exporter-toolkit has it")

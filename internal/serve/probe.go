@@ -139,13 +139,20 @@ func (w *watcher) arrest(ctx context.Context, a *attachment, until time.Time) (s
 		if left <= 0 {
 			return stops, errDeadline
 		}
-		r, err := w.arrestOnce(ctx, a, style, left)
+		r, err := w.arrestOnce(ctx, a, style, min(left, standing(a.session.Report().Phases.Live())))
 		if err != nil {
 			return stops, err
 		}
 		stops = append(stops, report.FromStopper(r))
 	}
 	return stops, nil
+}
+
+// standing is for how long the threads of a target may stand still for an arrest,
+// however long a probe may take: ten times what all take to stop, and a second. One that
+// does not stop, because it waits for a disk, say, is no reason to hold the others.
+func standing(threads int) time.Duration {
+	return time.Second + time.Duration(threads)*100*time.Microsecond
 }
 
 func (w *watcher) arrestOnce(ctx context.Context, a *attachment, style stopper.Style, within time.Duration) (stopper.Report, error) {

@@ -159,15 +159,22 @@ func TestProbeThreadTraced(t *testing.T) {
 	}
 }
 
-// A thread that does not stop in time is named, and the others run on.
+// A thread that does not stop in time is named, and the others run on; also long before
+// the deadline of the probe.
 func TestProbeDeadline(t *testing.T) {
+	for _, deadline := range []time.Duration{200 * time.Millisecond, time.Hour} {
+		t.Run(deadline.String(), func(t *testing.T) { testProbeDeadline(t, deadline) })
+	}
+}
+
+func testProbeDeadline(t *testing.T, deadline time.Duration) {
 	p := start(t, target.Spec{Futex: 20})
 	v, err := p.StartVfork(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	one := quick(Target{Name: "x", PID: p.PID(), Arrest: []stopper.Style{stopper.Interrupt}})
-	one.Deadline = 200 * time.Millisecond
+	one.Deadline = deadline
 	d := watch(t, one)
 	eventually(t, "two partial probes", func() bool { return status(t, d, "x").Probes[Partial] >= 2 })
 	d.Close()
