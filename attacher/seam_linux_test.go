@@ -312,9 +312,13 @@ func TestTrace(t *testing.T) {
 	var mu sync.Mutex
 	var seized, scanned, attached, forwarded, detached int
 	s := attach(t, p.PID(), &attacher.Options{Trace: &attacher.Trace{
-		Scanned:   func(n int, d time.Duration) { mu.Lock(); scanned++; mu.Unlock() },
-		Seized:    func(d []time.Duration) { mu.Lock(); seized += len(d); mu.Unlock() },
-		Attached:  func(s *attacher.Session, d time.Duration) { mu.Lock(); attached += s.Report().Phases.Live(); mu.Unlock() },
+		Scanned: func(n int, d time.Duration) { mu.Lock(); scanned++; mu.Unlock() },
+		Seized:  func(d []time.Duration) { mu.Lock(); seized += len(d); mu.Unlock() },
+		Attached: func(s *attacher.Session, d time.Duration) {
+			mu.Lock()
+			attached += s.Report().Phases.Live()
+			mu.Unlock()
+		},
 		Forwarded: func(d []time.Duration) { mu.Lock(); forwarded += len(d); mu.Unlock() },
 		Detached:  func(s *attacher.Session, d time.Duration) { mu.Lock(); detached += 1 + s.Report().Tracers; mu.Unlock() },
 	}})

@@ -11,6 +11,7 @@ import (
 	"massattach/attacher"
 	"massattach/internal/target"
 	"massattach/metrics"
+	"massattach/procfs"
 	"massattach/stopper"
 )
 
@@ -85,4 +86,35 @@ func scrape(b *testing.B, g prometheus.Gatherer) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A census of 10,000 threads, beside a pass over what /proc says of each: it is taken
+// once a second at the most, for which this waits.
+func BenchmarkCensus(b *testing.B) {
+	p := start(b, target.Mix(10_000))
+	c := metrics.NewCensus(func() []int { return []int{p.PID()} })
+	defer c.Close()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(c)
+	scrape(b, reg)
+	of, err := procfs.FS{}.Open(p.PID())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer of.Close()
+	var counting pairs
+	for b.Loop() {
+		time.Sleep(1100 * time.Millisecond)
+		begin := time.Now()
+		for _, err := range of.Threads(procfs.Selection{}, procfs.DetailState) {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		proc := time.Since(begin)
+		begin = time.Now()
+		scrape(b, reg)
+		counting.add(time.Since(begin), proc)
+	}
+	counting.report(b, "ns/census")
 }

@@ -11,3 +11,9 @@ func (r *Recorder) Forwarding() int {
 	defer b.mu.Unlock()
 	return len(b.took)
 }
+
+// ByProc has a process counted by /proc.
+func (c *Census) ByProc(pid int) { c.tasks[pid] = nil }
+
+// Iterates says whether one is counted by the kernel's iterator.
+func (c *Census) Iterates(pid int) bool { return c.tasks[pid] != nil }

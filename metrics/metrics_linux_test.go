@@ -1,9 +1,11 @@
 package metrics_test
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -208,14 +210,27 @@ func nativeBucket(h *dto.Histogram, rank uint64) (low, high float64) {
 	return 0, 0
 }
 
-// A census counts each thread once, and not more often than once a second.
+// A census counts each thread once, and not more often than once a second, by either of
+// its means. It leaves nothing open.
 func TestCensus(t *testing.T) {
+	for _, proc := range []bool{false, true} {
+		t.Run(fmt.Sprintf("proc=%t", proc), func(t *testing.T) { testCensus(t, proc) })
+	}
+}
+
+func testCensus(t *testing.T, proc bool) {
+	open := descriptors(t)
 	p := start(t, target.Spec{Epoll: 40, Spin: 1})
 	asked := 0
 	c := metrics.NewCensus(func() []int {
 		asked++
 		return []int{p.PID(), 1 << 30}
 	})
+	if proc {
+		c.ByProc(p.PID())
+	} else if err := bpf.TasksSupported(); err != nil {
+		t.Skip(err)
+	}
 	reg := prometheus.NewPedanticRegistry()
 	must(t, reg.Register(c))
 	count := func() (n float64) {
@@ -241,6 +256,28 @@ func TestCensus(t *testing.T) {
 	if most := 1 + int(time.Since(before)/time.Second); asked > most {
 		t.Errorf("%d looks in %v", asked, time.Since(before))
 	}
+	if c.Iterates(p.PID()) == proc {
+		t.Errorf("by /proc: %t", !proc)
+	}
+	c.Close()
+	p.Close()
+	of.Close()
+	if now := descriptors(t); len(now) > len(open) {
+		t.Errorf("descriptors: %q, before: %q", now, open)
+	}
+}
+
+// descriptors are the files of this process that programs are loaded by.
+func descriptors(t *testing.T) (names []string) {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	for _, e := range all {
+		if name, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && strings.Contains(name, "bpf") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func bit(b bool) int {
@@ -249,4 +286,3 @@ func bit(b bool) int {
 	}
 	return 0
 }
-

@@ -126,7 +126,10 @@ func (d *Daemon) Close() {
 	d.mu.Unlock()
 	var leaving sync.WaitGroup
 	for _, w := range all {
-		leaving.Go(w.stop)
+		leaving.Go(func() {
+			w.stop()
+			w.gauges.census.Close()
+		})
 	}
 	leaving.Wait()
 }

@@ -40,7 +40,7 @@ type watcher struct {
 // that its counters go on.
 type gauges struct {
 	recorder metrics.Recorder
-	census   prometheus.Collector
+	census   *metrics.Census
 	registry prometheus.Registerer
 	pid      atomic.Int64 // of its process, 0: it is missing
 }
@@ -66,6 +66,7 @@ func newGauges(name string, on prometheus.Registerer) (*gauges, error) {
 func (g *gauges) unregister() {
 	g.registry.Unregister(&g.recorder)
 	g.registry.Unregister(g.census)
+	g.census.Close()
 }
 
 // startWatcher starts one.
