@@ -1,0 +1,134 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"massattach/deploy/grafana/chart"
+	"massattach/deploy/grafana/dashboard"
+)
+
+// rateWindow is over how long the tests take rates.
+const rateWindow = "20s"
+
+// Three instances, each of which probes a target in both styles every 2 s: every query
+// of the dashboard has data, and can be drawn; every rule loads; nothing fires while all
+// is well, and what should fire does when a debugger takes one of the threads.
+//
+// MASSATTACH_DRAW names a directory to keep the drawings in.
+func TestDashboard(t *testing.T) {
+	need(t, "ip", "nsenter", "prometheus", "promtool", "strace")
+	threads := size(400, 3000)
+	var instances []*instance
+	var targets []*target
+	for i, name := range []string{"shop", "search", "billing"} {
+		tg := startTarget(t, threads)
+		tg.signal(t, 3*time.Millisecond)
+		targets = append(targets, tg)
+		instances = append(instances, startInstance(t, i+1, []watch{
+			{Name: name, PID: tg.pid, Every: "2s", Arrest: []string{"notify", "interrupt"}},
+		}))
+	}
+	begin := time.Now()
+	server := startPrometheus(t, instances)
+
+	for _, in := range instances {
+		page, err := in.get("/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("promtool", "check", "metrics")
+		cmd.Stdin = bytes.NewReader(page)
+		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("promtool check metrics: %v\n%s", err, out)
+		}
+	}
+	rulesLoad(t, server, len(rules(t)))
+
+	time.Sleep(time.Duration(size(20, 180)) * time.Second) // of curves to draw
+	if alerts := firing(t, server); len(alerts) > 0 {
+		t.Errorf("all is well, but %q", alerts)
+	}
+	draw(t, func(p dashboard.Panel) ([]byte, error) {
+		r := chart.Range{From: begin, To: time.Now(), Window: rateWindow}
+		series, err := chart.Fetch(context.Background(), server, p, r)
+		if err != nil {
+			return nil, err
+		}
+		return chart.Draw(p, series, r), nil
+	})
+	for _, name := range recorded(t) {
+		if v, err := query(server, name); err != nil || len(v) == 0 {
+			t.Errorf("%s: %v, no data", name, err)
+		}
+	}
+
+	debug(t, targets[1].pid)
+	want := "MassattachNotConverged search node-02"
+	until(t, want, func() error {
+		if alerts := firing(t, server); !slices.Contains(alerts, want) {
+			return fmt.Errorf("firing are %q", alerts)
+		}
+		return nil
+	})
+	for _, tg := range targets {
+		if n := tg.account(t); n > 0 {
+			t.Errorf("%d calls of process %d returned EINTR", n, tg.pid)
+		}
+	}
+}
+
+// draw draws each panel.
+func draw(t *testing.T, panel func(dashboard.Panel) ([]byte, error)) {
+	t.Helper()
+	dir := os.Getenv("MASSATTACH_DRAW")
+	if dir == "" {
+		dir = t.TempDir()
+	}
+	for _, row := range dashboard.Rows() {
+		for _, p := range row.Panels {
+			svg, err := panel(p)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			writeFile(t, filepath.Join(dir, fmt.Sprintf("%d.svg", p.ID)), svg)
+		}
+	}
+}
+
+// debug has another tracer attach to one thread of a process, not the main one, until
+// the test is over.
+func debug(t *testing.T, pid int) {
+	t.Helper()
+	tids, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tid := filepath.Base(tids[len(tids)-1])
+	if tid == strconv.Itoa(pid) {
+		tid = filepath.Base(tids[0])
+	}
+	// Between two probes; in one it is told that somebody is there already.
+	until(t, "strace attaches", func() error {
+		cmd := exec.Command("strace", "-p", tid, "-o", "/dev/null")
+		start(t, cmd)
+		time.Sleep(500 * time.Millisecond)
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/status", pid, tid))
+		if err != nil {
+			return err
+		}
+		if tracer := fmt.Sprintf("TracerPid:\t%d\n", cmd.Process.Pid); !bytes.Contains(status, []byte(tracer)) {
+			return fmt.Errorf("thread %s is not strace's", tid)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,154 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	api "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+	"sigs.k8s.io/yaml"
+
+	"massattach/deploy/grafana/chart"
+)
+
+const folder = "../prometheus"
+
+// pending is how long an alert waits before it fires. The tests have no minutes.
+var pending = regexp.MustCompile(`(?m)^( +for:) \w+$`)
+
+// startPrometheus starts Prometheus with the configuration of this project; only the
+// times are shorter, and the targets are these.
+func startPrometheus(t *testing.T, instances []*instance) api.API {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"rules.yml", "alerts.yml"} {
+		text := readFile(t, filepath.Join(folder, name))
+		writeFile(t, filepath.Join(dir, name), pending.ReplaceAll(text, []byte("$1 2s")))
+	}
+	var config map[string]any
+	if err := yaml.Unmarshal(readFile(t, filepath.Join(folder, "prometheus.yml")), &config); err != nil {
+		t.Fatal(err)
+	}
+	config["global"] = map[string]any{"scrape_interval": "1s", "evaluation_interval": "1s"}
+	var static []any
+	for _, in := range instances {
+		static = append(static, map[string]any{"targets": []string{in.address}, "labels": map[string]string{"instance": in.name}})
+	}
+	config["scrape_configs"].([]any)[0].(map[string]any)["static_configs"] = static
+	text, err := yaml.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "prometheus.yml")
+	writeFile(t, path, text)
+
+	said := &safeBuffer{}
+	const listen = "127.0.0.1:19090"
+	cmd := exec.Command("prometheus", "--config.file", path, "--storage.tsdb.path", filepath.Join(dir, "data"),
+		"--web.listen-address", listen, "--enable-feature=native-histograms")
+	cmd.Stderr, cmd.Stdout = said, said
+	start(t, cmd)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("Prometheus said:\n%s", said)
+		}
+	})
+	server, err := chart.Connect("http://" + listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "Prometheus has scraped all", func() error {
+		v, err := query(server, `sum(up{job="massattach"})`)
+		if err != nil {
+			return err
+		}
+		if len(v) != 1 || int(v[0].Value) != len(instances) {
+			return fmt.Errorf("up: %v", v)
+		}
+		return nil
+	})
+	return server
+}
+
+func query(server api.API, q string) (model.Vector, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	v, _, _, err := server.Query(ctx, q, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return v.(model.Vector), nil
+}
+
+// firing answers the alerts that fire, as NAME TARGET INSTANCE.
+func firing(t *testing.T, server api.API) (alerts []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	r, err := server.Alerts(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range r.Alerts {
+		if a.State == api.AlertStateFiring {
+			alerts = append(alerts, fmt.Sprintf("%s %s %s", a.Labels["alertname"], a.Labels["target"], a.Labels["instance"]))
+		}
+	}
+	slices.Sort(alerts)
+	return alerts
+}
+
+// rulesLoad fails the test unless all rules are there, and have been evaluated without
+// an error.
+func rulesLoad(t *testing.T, server api.API, want int) {
+	t.Helper()
+	until(t, "all rules are evaluated", func() error {
+		r, err := server.Rules(context.Background(), nil)
+		if err != nil {
+			return err
+		}
+		n := 0
+		for _, g := range r.Groups {
+			for _, rule := range g.Rules {
+				var name, health, trouble string
+				switch rule := rule.(type) {
+				case api.AlertingRule:
+					name, health, trouble = rule.Name, string(rule.Health), rule.LastError
+				case api.RecordingRule:
+					name, health, trouble = rule.Name, string(rule.Health), rule.LastError
+				}
+				if health != "ok" {
+					return fmt.Errorf("%s: %s %s", name, health, trouble)
+				}
+				n++
+			}
+		}
+		if n != want {
+			return fmt.Errorf("%d rules, not %d", n, want)
+		}
+		return nil
+	})
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func writeFile(t *testing.T, path string, text []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
