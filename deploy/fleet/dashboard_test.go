@@ -37,8 +37,8 @@ func TestDashboard(t *testing.T) {
 			{Name: name, PID: tg.pid, Every: "2s", Arrest: []string{"notify", "interrupt"}},
 		}))
 	}
-	begin := time.Now()
 	server := startPrometheus(t, instances)
+	begin := time.Now()
 
 	for _, in := range instances {
 		page, err := in.get("/metrics")

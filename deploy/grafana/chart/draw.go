@@ -13,7 +13,7 @@ import (
 // The size of a grid unit of the dashboard, and of what surrounds a plot.
 const (
 	gridX, gridY             = 40, 36
-	left, right, head, below = 64, 16, 40, 44
+	left, right, head, below = 64, 16, 40, 54
 	lineHeight               = 18
 )
 

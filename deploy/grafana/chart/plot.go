@@ -36,12 +36,15 @@ func (c *canvas) axes(f frame, unit dashboard.Unit) {
 		c.put(`<path d="M%.1f %.1fH%.1f" stroke="#eceef1"/>`, f.x0, y, f.x1)
 		c.text(f.x0-8, y+4, "end", `fill="#6e7380"`, format(v, unit))
 	}
-	const marks = 5
+	marks := max(1, int((f.x1-f.x0)/100))
 	span := f.r.To.Sub(f.r.From)
 	for i := range marks + 1 {
-		t := f.r.From.Add(span * time.Duration(i) / marks)
+		t := f.r.From.Add(span * time.Duration(i) / time.Duration(marks))
 		anchor := "middle"
-		if i == marks {
+		switch i {
+		case 0:
+			anchor = "start"
+		case marks:
 			anchor = "end"
 		}
 		c.text(f.x(model.TimeFromUnixNano(t.UnixNano())), f.y0+18, anchor, `fill="#6e7380"`, t.UTC().Format("15:04:05"))
