@@ -5,7 +5,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 # The commit, which --version says, is read from .git.
-RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /massattach ./cmd/massattach
+RUN CGO_ENABLED=0 go build -ldflags="-s -w" -o /massattach ./cmd/massattach
 
 FROM scratch
 COPY --from=build /massattach /massattach

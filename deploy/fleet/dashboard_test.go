@@ -14,6 +14,7 @@ import (
 
 	"massattach/deploy/grafana/chart"
 	"massattach/deploy/grafana/dashboard"
+	"massattach/deploy/internal/try"
 )
 
 // rateWindow is over how long the tests take rates.
@@ -25,16 +26,16 @@ const rateWindow = "20s"
 //
 // MASSATTACH_DRAW names a directory to keep the drawings in.
 func TestDashboard(t *testing.T) {
-	need(t, "ip", "nsenter", "prometheus", "promtool", "strace")
+	try.Need(t, "ip", "nsenter", "prometheus", "promtool", "strace")
 	threads := size(400, 3000)
 	var instances []*instance
-	var targets []*target
+	var targets []*try.Target
 	for i, name := range []string{"shop", "search", "billing"} {
-		tg := startTarget(t, threads)
-		tg.signal(t, 3*time.Millisecond)
+		tg := try.StartTarget(t, threads)
+		tg.Signal(t, 3*time.Millisecond)
 		targets = append(targets, tg)
 		instances = append(instances, startInstance(t, i+1, []watch{
-			{Name: name, PID: tg.pid, Every: "2s", Arrest: []string{"notify", "interrupt"}},
+			{Name: name, PID: tg.PID, Every: "2s", Arrest: []string{"notify", "interrupt"}},
 		}))
 	}
 	server := startPrometheus(t, instances)
@@ -71,17 +72,17 @@ func TestDashboard(t *testing.T) {
 		}
 	}
 
-	debug(t, targets[1].pid)
+	debug(t, targets[1].PID)
 	want := "MassattachNotConverged search node-02"
-	until(t, want, func() error {
+	try.Until(t, want, func() error {
 		if alerts := firing(t, server); !slices.Contains(alerts, want) {
 			return fmt.Errorf("firing are %q", alerts)
 		}
 		return nil
 	})
 	for _, tg := range targets {
-		if n := tg.account(t); n > 0 {
-			t.Errorf("%d calls of process %d returned EINTR", n, tg.pid)
+		if n := tg.EINTR(t); n > 0 {
+			t.Errorf("%d calls of process %d returned EINTR", n, tg.PID)
 		}
 	}
 }
@@ -118,9 +119,9 @@ func debug(t *testing.T, pid int) {
 		tid = filepath.Base(tids[0])
 	}
 	// Between two probes; in one it is told that somebody is there already.
-	until(t, "strace attaches", func() error {
+	try.Until(t, "strace attaches", func() error {
 		cmd := exec.Command("strace", "-p", tid, "-o", "/dev/null")
-		start(t, cmd)
+		try.Start(t, cmd)
 		time.Sleep(500 * time.Millisecond)
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/status", pid, tid))
 		if err != nil {

@@ -9,13 +9,14 @@ import (
 
 	"massattach/deploy/grafana/chart"
 	"massattach/deploy/grafana/dashboard"
+	"massattach/deploy/internal/try"
 )
 
 // Many instances of many targets under one Prometheus: the overview names the one that
 // takes longest to attach to, and an alert fires for the one that a debugger gets at, and
 // for no other.
 func TestFleet(t *testing.T) {
-	need(t, "ip", "nsenter", "prometheus", "strace")
+	try.Need(t, "ip", "nsenter", "prometheus", "strace")
 	nodes, each, threads := size(3, 20), size(2, 10), size(50, 200)
 	slow, broken := [2]int{nodes - 1, 0}, [2]int{0, each - 1}
 	every := fmt.Sprintf("%ds", size(2, 10))
@@ -29,14 +30,14 @@ func TestFleet(t *testing.T) {
 			if slow == [2]int{n, i} {
 				many *= 20 // slow beyond doubt, on a machine that is shared
 			}
-			tg := startTarget(t, many)
-			pids[[2]int{n, i}] = tg.pid
-			watches = append(watches, watch{Name: fmt.Sprintf("service-%d", i+1), PID: tg.pid, Every: every, Arrest: []string{"interrupt"}})
+			tg := try.StartTarget(t, many)
+			pids[[2]int{n, i}] = tg.PID
+			watches = append(watches, watch{Name: fmt.Sprintf("service-%d", i+1), PID: tg.PID, Every: every, Arrest: []string{"interrupt"}})
 		}
 		instances = append(instances, startInstance(t, n+1, watches))
 	}
 	server := startPrometheus(t, instances)
-	until(t, "all targets are probed", func() error {
+	try.Until(t, "all targets are probed", func() error {
 		v, err := query(server, "count(massattach_converged == 1)")
 		if err != nil || len(v) != 1 || int(v[0].Value) != nodes*each {
 			return fmt.Errorf("%v, %v", v, err)
@@ -46,7 +47,7 @@ func TestFleet(t *testing.T) {
 
 	name := func(at [2]int) string { return fmt.Sprintf("service-%d %s", at[1]+1, instances[at[0]].name) }
 	slowest := dashboard.Rows()[0].Panels[0]
-	until(t, "the overview names the slowest", func() error {
+	try.Until(t, "the overview names the slowest", func() error {
 		series, err := chart.Fetch(context.Background(), server, slowest, chart.Range{To: time.Now(), Window: "1m"})
 		if err != nil {
 			return err
@@ -62,7 +63,7 @@ func TestFleet(t *testing.T) {
 
 	debug(t, pids[broken])
 	want := []string{"MassattachNotConverged " + name(broken)}
-	until(t, "the alert fires", func() error {
+	try.Until(t, "the alert fires", func() error {
 		if alerts := firing(t, server); !slices.Equal(alerts, want) {
 			return fmt.Errorf("firing are %q, not %q", alerts, want)
 		}

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,19 +8,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"massattach/deploy/internal/try"
 )
 
 // instance is massattach serve in a network namespace of its own.
 type instance struct {
 	name    string // its instance label
 	address string
-	said    *safeBuffer
 }
 
 // watch is one target of its configuration.
@@ -40,20 +41,12 @@ var bridge = sync.OnceValue(func() error {
 		"addr add 10.77.0.1/16 dev fleet",
 		"link set fleet up",
 	} {
-		if out, err := exec.Command("ip", splitWords(args)...).CombinedOutput(); err != nil {
+		if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
 			return fmt.Errorf("ip %s: %w: %s", args, err, out)
 		}
 	}
 	return nil
 })
-
-func splitWords(s string) []string {
-	var words []string
-	for _, w := range bytes.Fields([]byte(s)) {
-		words = append(words, string(w))
-	}
-	return words
-}
 
 // startInstance starts the n-th instance, from 1 on.
 func startInstance(t *testing.T, n int, targets []watch) *instance {
@@ -70,23 +63,18 @@ func startInstance(t *testing.T, n int, targets []watch) *instance {
 		t.Fatal(err)
 	}
 	ip := fmt.Sprintf("10.77.1.%d", n)
-	in := &instance{name: fmt.Sprintf("node-%02d", n), address: ip + ":19847", said: &safeBuffer{}}
-	cmd := exec.Command(program, "serve", "--config", config, "--web.listen-address", ":19847")
-	cmd.Stderr = in.said
+	in := &instance{name: fmt.Sprintf("node-%02d", n), address: ip + ":19847"}
+	cmd := exec.Command(try.Massattach(t), "serve", "--config", config, "--web.listen-address", ":19847")
+	cmd.Stderr = try.Listen(t, in.name)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET}
-	start(t, cmd)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("%s said:\n%s", in.name, in.said)
-		}
-	})
+	try.Start(t, cmd)
 	pid, port := strconv.Itoa(cmd.Process.Pid), fmt.Sprintf("node%d", n)
 	command(t, "ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", pid)
 	command(t, "ip", "link", "set", port, "master", "fleet", "up")
 	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", port).Run() }) // gone with its namespace
 	command(t, "nsenter", "-t", pid, "-n", "ip", "addr", "add", ip+"/16", "dev", "eth0")
 	command(t, "nsenter", "-t", pid, "-n", "ip", "link", "set", "eth0", "up")
-	until(t, in.name+" answers", func() error {
+	try.Until(t, in.name+" answers", func() error {
 		_, err := in.get("/-/ready")
 		return err
 	})
@@ -106,35 +94,4 @@ func (in *instance) get(path string) ([]byte, error) {
 		err = fmt.Errorf("%s: %s: %s", path, r.Status, body)
 	}
 	return body, err
-}
-
-// until tries again until there is no error; the test fails when there has been one
-// for two minutes.
-func until(t *testing.T, what string, try func() error) {
-	t.Helper()
-	var err error
-	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-		if err = try(); err == nil {
-			return
-		}
-	}
-	t.Fatalf("not true in time: %s: %v", what, err)
-}
-
-// safeBuffer keeps what a program says.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"massattach/deploy/internal/try"
 )
 
 // inside is set in the process that has a network namespace of its own.
@@ -18,7 +19,7 @@ const inside = "MASSATTACH_FLEET"
 // them, however they end.
 func TestMain(m *testing.M) {
 	if os.Getuid() != 0 || os.Getenv(inside) != "" {
-		os.Exit(run(m))
+		try.Main(m)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -36,45 +37,6 @@ func TestMain(m *testing.M) {
 	os.Exit(cmd.ProcessState.ExitCode())
 }
 
-// program is the command, built for these tests.
-var program string
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "fleet")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "massattach")
-	build := exec.Command("go", "build", "-o", program, "./cmd/massattach")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
-}
-
-// need skips a test that lacks root or a program; in CI it fails.
-func need(t *testing.T, programs ...string) {
-	t.Helper()
-	lacks := func(what string) {
-		t.Helper()
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("lacks %s", what)
-		}
-		t.Skipf("lacks %s", what)
-	}
-	if os.Getuid() != 0 {
-		lacks("root")
-	}
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			lacks(p)
-		}
-	}
-}
-
 // size is small, or what a campaign has.
 func size(small, campaign int) int {
 	if os.Getenv("MASSATTACH_CAMPAIGN") == "1" {
@@ -89,20 +51,4 @@ func command(t *testing.T, name string, args ...string) {
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
-}
-
-// start starts a program that ends with the test, at latest when this process does.
-func start(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // unless it has ended
-		_ = cmd.Wait()
-	})
 }

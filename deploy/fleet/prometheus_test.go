@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"massattach/deploy/grafana/chart"
+	"massattach/deploy/internal/try"
 )
 
 const folder = "../prometheus"
@@ -49,22 +50,17 @@ func startPrometheus(t *testing.T, instances []*instance) api.API {
 	path := filepath.Join(dir, "prometheus.yml")
 	writeFile(t, path, text)
 
-	said := &safeBuffer{}
+	said := try.Listen(t, "Prometheus")
 	const listen = "127.0.0.1:19090"
 	cmd := exec.Command("prometheus", "--config.file", path, "--storage.tsdb.path", filepath.Join(dir, "data"),
 		"--web.listen-address", listen, "--enable-feature=native-histograms")
 	cmd.Stderr, cmd.Stdout = said, said
-	start(t, cmd)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("Prometheus said:\n%s", said)
-		}
-	})
+	try.Start(t, cmd)
 	server, err := chart.Connect("http://" + listen)
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "Prometheus has scraped all", func() error {
+	try.Until(t, "Prometheus has scraped all", func() error {
 		v, err := query(server, `sum(up{job="massattach"})`)
 		if err != nil {
 			return err
@@ -109,7 +105,7 @@ func firing(t *testing.T, server api.API) (alerts []string) {
 // an error.
 func rulesLoad(t *testing.T, server api.API, want int) {
 	t.Helper()
-	until(t, "all rules are evaluated", func() error {
+	try.Until(t, "all rules are evaluated", func() error {
 		r, err := server.Rules(context.Background(), nil)
 		if err != nil {
 			return err

@@ -1,4 +1,4 @@
-package fleet
+package try
 
 import (
 	"bufio"
@@ -11,23 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// target is a process of many threads that counts what is done to it; see
-// internal/target of the main module, which the command runs when it is asked to by
-// the environment.
-type target struct {
-	pid   int
+// Target is a process of many threads that counts what is done to it: internal/target
+// of the main module, which the command is when its environment says so.
+type Target struct {
+	PID   int
 	lines *bufio.Scanner
 	stdin io.WriteCloser
 }
 
-// startTarget starts one of n threads that block in various ways.
-func startTarget(t *testing.T, n int) *target {
+// StartTarget starts one of n threads that block in various ways.
+func StartTarget(t *testing.T, n int) *Target {
 	t.Helper()
 	spec, err := json.Marshal(map[string]int{"total": n, "epoll": n * 4 / 10, "sem": n / 20, "sleep": n / 20, "read": n / 10})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program)
+	cmd := exec.Command(Massattach(t))
 	cmd.Env = append(cmd.Environ(), "MASSATTACH_TARGET="+string(spec))
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -37,8 +36,8 @@ func startTarget(t *testing.T, n int) *target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start(t, cmd)
-	tg := &target{lines: bufio.NewScanner(stdout), stdin: stdin}
+	Start(t, cmd)
+	tg := &Target{lines: bufio.NewScanner(stdout), stdin: stdin}
 	var hello struct {
 		Ready bool
 		PID   int
@@ -47,11 +46,11 @@ func startTarget(t *testing.T, n int) *target {
 	if !hello.Ready {
 		t.Fatal("the target is not ready")
 	}
-	tg.pid = hello.PID
+	tg.PID = hello.PID
 	return tg
 }
 
-func (tg *target) read(t *testing.T, to any) {
+func (tg *Target) read(t *testing.T, to any) {
 	t.Helper()
 	if !tg.lines.Scan() {
 		t.Fatalf("the target says nothing: %v", tg.lines.Err())
@@ -61,17 +60,17 @@ func (tg *target) read(t *testing.T, to any) {
 	}
 }
 
-// account ends the target, and answers how many of its calls have failed with EINTR.
-func (tg *target) account(t *testing.T) int {
+// EINTR ends the target, and answers how many of its calls have failed with EINTR.
+func (tg *Target) EINTR(t *testing.T) int {
 	t.Helper()
 	tg.stdin.Close()
-	var a struct{ EINTR int }
-	tg.read(t, &a)
-	return a.EINTR
+	var account struct{ EINTR int }
+	tg.read(t, &account)
+	return account.EINTR
 }
 
-// signal sends signals to the main thread until the test is over, which ignores them.
-func (tg *target) signal(t *testing.T, every time.Duration) {
+// Signal sends signals to the main thread, which ignores them, until the test is over.
+func (tg *Target) Signal(t *testing.T, every time.Duration) {
 	done, over := make(chan struct{}), make(chan struct{})
 	t.Cleanup(func() { close(done); <-over })
 	go func() {
@@ -81,7 +80,7 @@ func (tg *target) signal(t *testing.T, every time.Duration) {
 		for {
 			select {
 			case <-tick.C:
-				_ = unix.Tgkill(tg.pid, tg.pid, unix.SIGWINCH) // it may have ended
+				_ = unix.Tgkill(tg.PID, tg.PID, unix.SIGWINCH) // it may have ended
 			case <-done:
 				return
 			}
