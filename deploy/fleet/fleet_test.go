@@ -16,6 +16,7 @@ import (
 // takes longest to attach to, and an alert fires for the one that a debugger gets at, and
 // for no other.
 func TestFleet(t *testing.T) {
+	try.Root(t)
 	try.Need(t, "ip", "nsenter", "prometheus", "strace")
 	nodes, each, threads := size(3, 20), size(2, 10), size(50, 200)
 	slow, broken := [2]int{nodes - 1, 0}, [2]int{0, each - 1}

@@ -17,9 +17,8 @@ import (
 
 	"massattach/deploy/grafana/chart"
 	"massattach/deploy/internal/try"
+	"massattach/deploy/prometheus"
 )
-
-const folder = "../prometheus"
 
 // pending is how long an alert waits before it fires. The tests have no minutes.
 var pending = regexp.MustCompile(`(?m)^( +for:) \w+$`)
@@ -29,12 +28,11 @@ var pending = regexp.MustCompile(`(?m)^( +for:) \w+$`)
 func startPrometheus(t *testing.T, instances []*instance) api.API {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"rules.yml", "alerts.yml"} {
-		text := readFile(t, filepath.Join(folder, name))
+	for name, text := range map[string][]byte{"rules.yml": prometheus.Recording, "alerts.yml": prometheus.Alerting} {
 		writeFile(t, filepath.Join(dir, name), pending.ReplaceAll(text, []byte("$1 2s")))
 	}
 	var config map[string]any
-	if err := yaml.Unmarshal(readFile(t, filepath.Join(folder, "prometheus.yml")), &config); err != nil {
+	if err := yaml.Unmarshal(prometheus.Config, &config); err != nil {
 		t.Fatal(err)
 	}
 	config["global"] = map[string]any{"scrape_interval": "1s", "evaluation_interval": "1s"}
@@ -101,10 +99,14 @@ func firing(t *testing.T, server api.API) (alerts []string) {
 	return alerts
 }
 
-// rulesLoad fails the test unless all rules are there, and have been evaluated without
-// an error.
-func rulesLoad(t *testing.T, server api.API, want int) {
+// rulesLoad answers the rules when all are there, and have been evaluated without an
+// error.
+func rulesLoad(t *testing.T, server api.API) []prometheus.Rule {
 	t.Helper()
+	want, err := prometheus.Rules()
+	if err != nil {
+		t.Fatal(err)
+	}
 	try.Until(t, "all rules are evaluated", func() error {
 		r, err := server.Rules(context.Background(), nil)
 		if err != nil {
@@ -126,20 +128,12 @@ func rulesLoad(t *testing.T, server api.API, want int) {
 				n++
 			}
 		}
-		if n != want {
-			return fmt.Errorf("%d rules, not %d", n, want)
+		if n != len(want) {
+			return fmt.Errorf("%d rules, not %d", n, len(want))
 		}
 		return nil
 	})
-}
-
-func readFile(t *testing.T, path string) []byte {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return want
 }
 
 func writeFile(t *testing.T, path string, text []byte) {

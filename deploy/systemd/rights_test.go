@@ -165,6 +165,7 @@ func reached(t *testing.T, r rights, pid int) (converged, by string) {
 // With the rights of the unit a probe does all that root's does; without any one of its
 // capabilities it does not, so that none is there for nothing.
 func TestRights(t *testing.T) {
+	try.Root(t)
 	try.Need(t, "setpriv", "systemd-analyze")
 	tg := try.StartTarget(t, 100)
 	unit := unitRights(t)

@@ -63,6 +63,7 @@ func TestSecurity(t *testing.T) {
 
 // The configuration beside it is one that serve takes.
 func TestConfig(t *testing.T) {
+	try.Root(t)
 	try.Need(t, "setpriv", "systemd-analyze")
 	config := filepath.Join(t.TempDir(), "serve.yml")
 	text, err := os.ReadFile("serve.yml")

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Root is the folder of the main module.
-func Root() string {
+// Module is the folder of the main module.
+func Module() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "../../..")
 }
@@ -52,7 +52,7 @@ func Massattach(t *testing.T) string {
 	built.dir = dir
 	path := filepath.Join(dir, "massattach")
 	build := exec.Command("sh", "-c", strings.ReplaceAll(recipe(t), "-o /massattach", "-o "+path))
-	build.Dir = Root()
+	build.Dir = Module()
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", build, err, out)
 	}
@@ -62,7 +62,7 @@ func Massattach(t *testing.T) string {
 // recipe is the line of the Dockerfile that builds the command.
 func recipe(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(Root(), "Dockerfile"))
+	text, err := os.ReadFile(filepath.Join(Module(), "Dockerfile"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,24 +75,30 @@ func recipe(t *testing.T) string {
 	return ""
 }
 
-// Need skips a test that lacks root or a program; in CI it fails.
+// Root skips a test that lacks root; in CI it fails.
+func Root(t *testing.T) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		lack(t, "root")
+	}
+}
+
+// Need skips a test that lacks a program; in CI it fails.
 func Need(t *testing.T, programs ...string) {
 	t.Helper()
-	lacks := func(what string) {
-		t.Helper()
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("lacks %s", what)
-		}
-		t.Skipf("lacks %s", what)
-	}
-	if os.Getuid() != 0 {
-		lacks("root")
-	}
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {
-			lacks(p)
+			lack(t, p)
 		}
 	}
+}
+
+func lack(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("lacks %s", what)
+	}
+	t.Skipf("lacks %s", what)
 }
 
 // Start starts a program that ends with the test, at latest when this process does.

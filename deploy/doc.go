@@ -1,0 +1,2 @@
+// Package deploy has no code but tests; README.md says what lies here.
+package deploy
