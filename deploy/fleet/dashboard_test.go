@@ -39,7 +39,7 @@ func TestDashboard(t *testing.T) {
 			{Name: name, PID: tg.PID, Every: "2s", Arrest: []string{"notify", "interrupt"}},
 		}))
 	}
-	server := startPrometheus(t, instances)
+	server := startPrometheus(t, "1s", instances)
 	begin := time.Now()
 
 	for _, in := range instances {

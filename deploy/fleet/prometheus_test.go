@@ -24,8 +24,8 @@ import (
 var pending = regexp.MustCompile(`(?m)^( +for:) \w+$`)
 
 // startPrometheus starts Prometheus with the configuration of this project; only the
-// times are shorter, and the targets are these.
-func startPrometheus(t *testing.T, instances []*instance) api.API {
+// times are shorter, and the targets are these, scraped so often.
+func startPrometheus(t *testing.T, every string, instances []*instance) api.API {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string][]byte{"rules.yml": prometheus.Recording, "alerts.yml": prometheus.Alerting} {
@@ -35,7 +35,7 @@ func startPrometheus(t *testing.T, instances []*instance) api.API {
 	if err := yaml.Unmarshal(prometheus.Config, &config); err != nil {
 		t.Fatal(err)
 	}
-	config["global"] = map[string]any{"scrape_interval": "1s", "evaluation_interval": "1s"}
+	config["global"] = map[string]any{"scrape_interval": every, "evaluation_interval": "1s"}
 	var static []any
 	for _, in := range instances {
 		static = append(static, map[string]any{"targets": []string{in.address}, "labels": map[string]string{"instance": in.name}})

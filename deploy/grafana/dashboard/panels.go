@@ -20,10 +20,10 @@ var one = 1.0
 var who = []string{"target", "instance"}
 
 func overview() []Panel {
-	slow := quantile(0.99, "attach_duration_seconds", who...)
+	slow := quantile(0.5, "attach_duration_seconds", who...)
 	return []Panel{
 		{ID: 101, Title: "Slowest target", Kind: Number, Unit: Seconds, Width: 8, Height: 5,
-			About:   "The target that takes longest to attach to (p99 of whole attaches), and how long.",
+			About:   "The target that takes longest to attach to, and how long (p50 of whole attaches).",
 			Queries: []Query{{Expr: top(1, slow), Legend: "{{target}} on {{instance}}"}}},
 		{ID: 102, Title: "Targets", Kind: Number, Unit: Count, Width: 4, Height: 5,
 			About:   "How many targets are watched.",
@@ -40,14 +40,14 @@ func overview() []Panel {
 		{ID: 106, Title: "Targets, the slowest first", Kind: Table, Width: 24, Height: 9,
 			About: "The newest figures of each target. Converged is 1 when the last attach reached every thread.",
 			Queries: []Query{
+				{Expr: slow, Legend: "attach p50", Unit: Seconds},
 				{Expr: quantile(0.99, "attach_duration_seconds", who...), Legend: "attach p99", Unit: Seconds},
-				{Expr: mean("attach_duration_seconds", who...), Legend: "attach mean", Unit: Seconds},
 				{Expr: sum(metric("target_threads"), who...), Legend: "threads", Unit: Count},
 				{Expr: "min by (target, instance) (" + metric("converged") + ")", Legend: "converged", Unit: Count},
 				{Expr: "max by (target, instance) (time() - " + metric("last_probe_timestamp_seconds") + ")", Legend: "probe age", Unit: Seconds},
 			}},
 		{ID: 107, Title: "The five slowest targets", Kind: Lines, Unit: Seconds, Width: 12, Height: 8,
-			About:   "p99 of whole attaches.",
+			About:   "p50 of whole attaches.",
 			Queries: []Query{{Expr: top(5, slow), Legend: "{{target}} on {{instance}}"}}},
 		{ID: 108, Title: "Attach time per thread", Kind: Lines, Unit: Seconds, Width: 12, Height: 8,
 			About: "Mean time of whole attaches by the number of threads: flat while an attach only grows as its target does.",
