@@ -32,7 +32,7 @@ func Grafana() ([]byte, error) {
 		Editable().
 		WithVariable(sdk.NewDatasourceVariableBuilder("datasource").Label("Data source").Type("prometheus")).
 		WithVariable(variable("instance", "Instance", "label_values(massattach_build_info, instance)")).
-		WithVariable(variable("target", "Target", `label_values(massattach_converged{instance=~"$instance"}, target)`))
+		WithVariable(variable("target", "Target", `label_values(massattach_target_threads{instance=~"$instance"}, target)`))
 	for _, r := range Rows() {
 		b.WithRow(sdk.NewRowBuilder(r.Title).Id(r.ID))
 		for _, p := range r.Panels {

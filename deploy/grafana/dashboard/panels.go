@@ -13,9 +13,6 @@ func Rows() []Row {
 	}
 }
 
-// one is where it begins to be wrong for what should be 0.
-var one = 1.0
-
 // who names a target: two instances may have one of the same name.
 var who = []string{"target", "instance"}
 
@@ -27,8 +24,8 @@ func overview() []Panel {
 			Queries: []Query{{Expr: top(1, slow), Legend: "{{target}} on {{instance}}"}}},
 		{ID: 102, Title: "Targets", Kind: Number, Unit: Count, Width: 4, Height: 5,
 			About:   "How many targets are watched.",
-			Queries: []Query{{Expr: "count(" + metric("converged") + ")", Legend: "targets"}}},
-		{ID: 103, Title: "Not converged", Kind: Number, Unit: Count, Width: 4, Height: 5, Alarm: &one,
+			Queries: []Query{{Expr: "count(" + sum(metric("target_threads"), who...) + ")", Legend: "targets"}}},
+		{ID: 103, Title: "Not converged", Kind: Number, Unit: Count, Width: 4, Height: 5, Alarm: new(1.0),
 			About:   "Targets whose last attach did not find and reach every thread, or failed.",
 			Queries: []Query{{Expr: "sum(1 - " + metric("converged") + ")", Legend: "not converged"}}},
 		{ID: 104, Title: "Oldest probe", Kind: Number, Unit: Seconds, Width: 4, Height: 5,
