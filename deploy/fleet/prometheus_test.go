@@ -71,6 +71,7 @@ func startPrometheus(t *testing.T, every string, instances []*instance) api.API 
 	return server
 }
 
+// query answers what a query returns now.
 func query(server api.API, q string) (model.Vector, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
