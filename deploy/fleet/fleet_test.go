@@ -3,7 +3,10 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +25,7 @@ func TestFleet(t *testing.T) {
 	slow, broken := [2]int{nodes - 1, 0}, [2]int{0, each - 1}
 	every := fmt.Sprintf("%ds", size(2, 10))
 
+	makeRoom(t, (nodes*each+20)*threads)
 	var instances []*instance
 	pids := make(map[[2]int]int)
 	for n := range nodes {
@@ -70,4 +74,22 @@ func TestFleet(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// makeRoom raises the number of threads that the machine may have, until the test is over.
+func makeRoom(t *testing.T, threads int) {
+	t.Helper()
+	const file = "/proc/sys/kernel/pid_max"
+	old, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	most, err := strconv.Atoi(strings.TrimSpace(string(old)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := 2*threads + 16_384; most < want {
+		writeFile(t, file, []byte(strconv.Itoa(want)))
+		t.Cleanup(func() { writeFile(t, file, old) })
+	}
 }

@@ -41,10 +41,11 @@ func StartTarget(t *testing.T, n int) *Target {
 	var hello struct {
 		Ready bool
 		PID   int
+		Error string
 	}
 	tg.read(t, &hello)
 	if !hello.Ready {
-		t.Fatal("the target is not ready")
+		t.Fatalf("the target is not ready: %s", hello.Error)
 	}
 	tg.PID = hello.PID
 	return tg
