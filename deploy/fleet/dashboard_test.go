@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	api "github.com/prometheus/client_golang/api/prometheus/v1"
+
 	"massattach/deploy/grafana/chart"
 	"massattach/deploy/grafana/dashboard"
 	"massattach/deploy/internal/try"
@@ -21,8 +23,9 @@ import (
 const rateWindow = "20s"
 
 // Three instances, each of which probes a target in both styles every 2 s: every query
-// of the dashboard has data, and can be drawn; every rule loads; nothing fires while all
-// is well, and what should fire does when a debugger takes one of the threads.
+// of the dashboard has data, also without native histograms, and can be drawn; every rule
+// loads, and records; nothing fires while all is well, and what should fire does when a
+// debugger takes one of the threads.
 //
 // MASSATTACH_DRAW names a directory to keep the drawings in.
 func TestDashboard(t *testing.T) {
@@ -39,7 +42,8 @@ func TestDashboard(t *testing.T) {
 			{Name: name, PID: tg.PID, Every: "2s", Arrest: []string{"notify", "interrupt"}},
 		}))
 	}
-	server := startPrometheus(t, "1s", instances)
+	server := startPrometheus(t, instances, "1s", native)
+	classic := startPrometheus(t, instances, "1s")
 	begin := time.Now()
 
 	for _, in := range instances {
@@ -61,6 +65,11 @@ func TestDashboard(t *testing.T) {
 	}
 	draw(t, func(p dashboard.Panel) ([]byte, error) {
 		r := chart.Range{From: begin, To: time.Now(), Window: rateWindow}
+		if p.Kind != dashboard.Heatmap {
+			if _, err := chart.Fetch(context.Background(), classic, p, r); err != nil {
+				return nil, fmt.Errorf("without native histograms: %w", err)
+			}
+		}
 		series, err := chart.Fetch(context.Background(), server, p, r)
 		if err != nil {
 			return nil, err
@@ -71,8 +80,10 @@ func TestDashboard(t *testing.T) {
 		if r.Record == "" {
 			continue
 		}
-		if v, err := query(server, r.Record); err != nil || len(v) == 0 {
-			t.Errorf("%s: %v, no data", r.Record, err)
+		for _, from := range []api.API{server, classic} {
+			if v, err := query(from, r.Record); err != nil || len(v) == 0 {
+				t.Errorf("%s: %v, no data", r.Record, err)
+			}
 		}
 	}
 

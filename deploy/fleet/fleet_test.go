@@ -41,7 +41,7 @@ func TestFleet(t *testing.T) {
 		}
 		instances = append(instances, startInstance(t, n+1, watches))
 	}
-	server := startPrometheus(t, fmt.Sprintf("%ds", size(1, 5)), instances)
+	server := startPrometheus(t, instances, fmt.Sprintf("%ds", size(1, 5)), native)
 	try.Until(t, "all targets are probed", func() error {
 		v, err := query(server, "count(massattach_converged == 1)")
 		if err != nil || len(v) != 1 || int(v[0].Value) != nodes*each {

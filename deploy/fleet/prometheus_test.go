@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,9 +24,12 @@ import (
 // pending is how long an alert waits before it fires. The tests have no minutes.
 var pending = regexp.MustCompile(`(?m)^( +for:) \w+$`)
 
+// native has Prometheus 2 keep native histograms.
+const native = "--enable-feature=native-histograms"
+
 // startPrometheus starts Prometheus with the configuration of this project; only the
 // times are shorter, and the targets are these, scraped so often.
-func startPrometheus(t *testing.T, every string, instances []*instance) api.API {
+func startPrometheus(t *testing.T, instances []*instance, every string, flags ...string) api.API {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string][]byte{"rules.yml": prometheus.Recording, "alerts.yml": prometheus.Alerting} {
@@ -49,9 +53,14 @@ func startPrometheus(t *testing.T, every string, instances []*instance) api.API 
 	writeFile(t, path, text)
 
 	said := try.Listen(t, "Prometheus")
-	const listen = "127.0.0.1:19090"
-	cmd := exec.Command("prometheus", "--config.file", path, "--storage.tsdb.path", filepath.Join(dir, "data"),
-		"--web.listen-address", listen, "--enable-feature=native-histograms")
+	free, err := net.Listen("tcp", "127.0.0.1:0") // of a namespace that has nobody else
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen := free.Addr().String()
+	free.Close()
+	cmd := exec.Command("prometheus", append(flags, "--config.file", path,
+		"--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", listen)...)
 	cmd.Stderr, cmd.Stdout = said, said
 	try.Start(t, cmd)
 	server, err := chart.Connect("http://" + listen)
