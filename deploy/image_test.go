@@ -62,7 +62,7 @@ func TestStatic(t *testing.T) {
 	if err := syscall.Mount("proc", proc, "proc", 0, ""); err != nil {
 		t.Fatal(err)
 	}
-	defer syscall.Unmount(proc, 0)
+	defer syscall.Unmount(proc, syscall.MNT_DETACH)
 	tg := try.StartTarget(t, 100)
 	pid := strconv.Itoa(tg.PID)
 	for _, args := range [][]string{{"threads"}, {"threads", pid}, {"attach", "--for", "10ms", pid}} {
