@@ -54,7 +54,7 @@ type state struct {
 }
 
 func stateOf(r attacher.Report) state {
-	return state{phases: r.Phases, converged: r.Converged, tracers: r.Tracers}
+	return state{phases: r.Phases, converged: r.Converged && r.Threads.Failed == 0, tracers: r.Tracers}
 }
 
 // counts only grow.

@@ -39,7 +39,7 @@ var (
 	descMissed    = describe("stop_missed_total", "Threads that an arrest did not reach, by reason.", "reason")
 	descRepaired  = describe("eintr_repaired_total", "System calls that a stop has interrupted, and that went on unseen.")
 	descLeft      = describe("eintr_left_total", "System calls that may have returned EINTR, or an early result, because of a stop.")
-	descConverged = describe("converged", "1 if the last attach has found every thread, 0 if not, or if it failed.")
+	descConverged = describe("converged", "1 if the last attach has found and reached every thread, 0 if not, or if it failed.")
 	descProbe     = describe("last_probe_timestamp_seconds", "When the last attach or arrest was over, in seconds since 1970.")
 )
 

@@ -222,6 +222,31 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
+// An attach that has found everybody, one of whom another tracer has, has not reached
+// them all.
+func TestOneRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var rec metrics.Recorder
+		reg := prometheus.NewPedanticRegistry()
+		reg.MustRegister(&rec)
+		m := attachertest.New(100, 4)
+		m.TraceBy(102, "gdb")
+		s, err := attacher.Attach(t.Context(), 100, &attacher.Options{Kernel: m, Proc: m, Trace: rec.Session()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := gather(t, reg); value(t, got, "massattach_converged") != 0 {
+			t.Error("converged, but for one")
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := gather(t, reg); value(t, got, "massattach_converged") != 0 {
+			t.Error("converged at the end, but for one")
+		}
+	})
+}
+
 // An arrest that misses somebody says why.
 func TestMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
