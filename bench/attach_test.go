@@ -2,7 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"testing"
 	"time"
@@ -66,31 +65,17 @@ func BenchmarkGrowth(b *testing.B) {
 			}
 		})
 	}
-	var xs, ys []float64
+	var points []point
 	for _, n := range []int{1_000, 3_000, 10_000, 30_000, 100_000} {
 		b.Run(fmt.Sprintf("threads=%d", n), func(b *testing.B) {
 			if t := benchmarkAttach(b, n); t > 0 {
-				xs, ys = append(xs, math.Log(float64(n))), append(ys, math.Log(t))
+				points = append(points, point{float64(n), t})
 			}
-			if len(xs) > 1 {
-				b.ReportMetric(slope(xs, ys), "exponent")
+			if e, ok := growthOf(points); ok {
+				b.ReportMetric(e.median, "exponent")
 			}
 		})
 	}
-}
-
-// slope is that of the line through the points.
-func slope(xs, ys []float64) float64 {
-	var mx, my, num, den float64
-	for i := range xs {
-		mx += xs[i] / float64(len(xs))
-		my += ys[i] / float64(len(ys))
-	}
-	for i := range xs {
-		num += (xs[i] - mx) * (ys[i] - my)
-		den += (xs[i] - mx) * (xs[i] - mx)
-	}
-	return num / den
 }
 
 // Let go of all threads, until the last tracer thread is gone, beside the end

@@ -77,11 +77,3 @@ func (p *pairs) report(b *testing.B, unit string) {
 func (p *pairs) ratio(b *testing.B, unit string) {
 	b.ReportMetric(median(p.ours)/median(p.raw), unit)
 }
-
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	s := slices.Sorted(slices.Values(v))
-	return s[len(s)/2]
-}

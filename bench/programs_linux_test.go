@@ -60,7 +60,7 @@ func BenchmarkPrograms(b *testing.B) {
 			if err := p.Check(); err != nil {
 				b.Error(err)
 			}
-			report(b, rates[0], rates[1], rates[2])
+			reportKept(b, rates[0], rates[1], rates[2])
 			b.ReportMetric(100*median(costs[1])/median(costs[0]), "%cpu")
 			b.ReportMetric(100*median(costs[2])/median(costs[0]), "%cpu-raw")
 		})
@@ -94,7 +94,7 @@ func measure(b *testing.B, p *programs.Program, attach func(pid int) (io.Closer,
 	return l.Rate(), cost
 }
 
-func report(b *testing.B, untraced, attached, bare []float64) {
+func reportKept(b *testing.B, untraced, attached, bare []float64) {
 	free := median(untraced)
 	b.ReportMetric(free, "untraced/s")
 	b.ReportMetric(median(attached), "attached/s")

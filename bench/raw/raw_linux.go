@@ -69,16 +69,18 @@ func Split(tids []int, n int) (*Session, error) {
 
 // Forward seizes tids, in this order, on one thread, which from then on waits
 // for any and continues it with its signal. Those seized last are found first.
-func Forward(tids []int) (*Session, error) { return onOneThread(tids, 0) }
+func Forward(tids []int) (*Session, error) { return onOneThread(tids, 0, false) }
 
-// Follow is Forward that is the tracer of whom its tracees give birth to, too.
-// Threads of the list that are gone are left out.
-func Follow(tids []int) (*Session, error) { return onOneThread(tids, sys.OptionTraceClone) }
+// ForwardLiving is Forward that leaves out threads of the list that are gone.
+func ForwardLiving(tids []int) (*Session, error) { return onOneThread(tids, 0, true) }
 
-func onOneThread(tids []int, options int) (*Session, error) {
+// Follow is ForwardLiving that is the tracer of whom its tracees give birth to, too.
+func Follow(tids []int) (*Session, error) { return onOneThread(tids, sys.OptionTraceClone, true) }
+
+func onOneThread(tids []int, options int, living bool) (*Session, error) {
 	return start([]func(*Session) (int, error){func(s *Session) (int, error) {
 		for _, tid := range tids {
-			if err := sys.Seize(tid, options); err != nil && (options == 0 || err != unix.ESRCH && err != unix.EPERM) {
+			if err := sys.Seize(tid, options); err != nil && (!living || err != unix.ESRCH && err != unix.EPERM) {
 				return 0, err
 			}
 		}

@@ -13,13 +13,14 @@ type Session struct {
 	Elapsed time.Duration
 }
 
-func Attach(int) (*Session, error)       { return nil, errors.ErrUnsupported }
-func Split([]int, int) (*Session, error) { return nil, errors.ErrUnsupported }
-func Forward([]int) (*Session, error)    { return nil, errors.ErrUnsupported }
-func Follow([]int) (*Session, error)     { return nil, errors.ErrUnsupported }
-func List(int) ([]int, error)            { return nil, errors.ErrUnsupported }
-func Examine(int, []int) (int, error)    { return 0, errors.ErrUnsupported }
-func (*Session) Release() time.Duration  { return 0 }
+func Attach(int) (*Session, error)          { return nil, errors.ErrUnsupported }
+func Split([]int, int) (*Session, error)    { return nil, errors.ErrUnsupported }
+func Forward([]int) (*Session, error)       { return nil, errors.ErrUnsupported }
+func ForwardLiving([]int) (*Session, error) { return nil, errors.ErrUnsupported }
+func Follow([]int) (*Session, error)        { return nil, errors.ErrUnsupported }
+func List(int) ([]int, error)               { return nil, errors.ErrUnsupported }
+func Examine(int, []int) (int, error)       { return 0, errors.ErrUnsupported }
+func (*Session) Release() time.Duration     { return 0 }
 
 // Arrester is a bare tracer thread.
 type Arrester struct{ *Session }

@@ -53,8 +53,9 @@ type printer struct {
 	printed int
 }
 
-func newPrinter(t *tool, cmd *cobra.Command) *printer {
-	p := &printer{tool: t, to: t.stdout, format: choice{value: "text", among: []string{"text", "json"}}}
+// newPrinter adds --format to cmd; others are formats beside text and json.
+func newPrinter(t *tool, cmd *cobra.Command, others ...string) *printer {
+	p := &printer{tool: t, to: t.stdout, format: choice{value: "text", among: append([]string{"text", "json"}, others...)}}
 	p.format.add(cmd, "format", "how to report")
 	return p
 }

@@ -104,7 +104,7 @@ again without a trace.`,
 	root.Flags().Bool("version", false, "print the version")
 	root.SetUsageTemplate(usageTemplate)
 	root.SetVersionTemplate("massattach {{.Version}}\n")
-	root.AddCommand(t.attachCommand(), t.demoCommand(), t.doctorCommand(), t.examineCommand(), t.serveCommand(), t.stopCommand(), t.threadsCommand(), t.watchCommand())
+	root.AddCommand(t.attachCommand(), t.benchCommand(), t.demoCommand(), t.doctorCommand(), t.examineCommand(), t.serveCommand(), t.stopCommand(), t.threadsCommand(), t.watchCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range append(root.Commands(), root) {

@@ -1,0 +1,262 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"massattach/internal/report"
+)
+
+// A peer is another tool. Its settings are those at which it is quickest, as far as we
+// know: tell us of better ones.
+type peer struct {
+	name string
+	tool string   // the program; "" for one that is part of the kernel
+	asks []string // for its version
+	// argv is its command line for a process to attach to all threads and let go.
+	argv func(path string, pid int) []string
+	// holding is its command line to stay attached until SIGINT, nil if it can't.
+	holding func(path string, pid int) []string
+	// command makes a command of argv; nil: it ends by itself.
+	command func(s *stage, argv []string) command
+	// settings, if it has no command line.
+	settings string
+}
+
+func pidOf(pid int) string { return strconv.Itoa(pid) }
+
+var gdbQuick = []string{"-nx", "-nh", "-q", "-batch",
+	"-iex", "set auto-load off", "-iex", "set auto-solib-add off", "-iex", "set debuginfod enabled off",
+	"-iex", "set libthread-db-search-path /nonexistent", "-iex", "set print thread-events off"}
+
+// peers are all that are known, in the order of the report.
+var peers = []peer{
+	{
+		name: "strace", tool: "strace", asks: []string{"--version"},
+		argv: func(path string, pid int) []string {
+			return []string{path, "-qqq", "-f", "-e", "trace=none", "-e", "signal=none", "-o", "/dev/null", "-p", pidOf(pid)}
+		},
+		holding: func(path string, pid int) []string {
+			return []string{path, "-qqq", "-f", "-e", "trace=none", "-e", "signal=none", "-o", "/dev/null", "-p", pidOf(pid)}
+		},
+		// It stays; SIGINT comes as soon as all threads run on under it. It then ends
+		// as by that signal.
+		command: func(s *stage, argv []string) command {
+			return command{argv: argv, fine: []int{130}, during: func(ctx context.Context, p *os.Process) error {
+				if err := s.awaitAttached(ctx); err != nil {
+					return err
+				}
+				return p.Signal(os.Interrupt)
+			}}
+		},
+	},
+	{
+		name: "gdb", tool: "gdb", asks: []string{"--version"},
+		argv: func(path string, pid int) []string {
+			return append(append([]string{path}, gdbQuick...), "-p", pidOf(pid))
+		},
+		holding: func(path string, pid int) []string {
+			return append(append([]string{path}, gdbQuick...), "-p", pidOf(pid),
+				"-ex", "handle all nostop noprint pass", "-ex", "continue")
+		},
+	},
+	{
+		name: "lldb", tool: "lldb", asks: []string{"--version"},
+		argv: func(path string, pid int) []string {
+			return []string{path, "-b", "-Q", "--no-lldbinit", "-O", "settings set target.preload-symbols false",
+				"-o", "process attach --pid " + pidOf(pid), "-o", "detach", "-o", "quit"}
+		},
+		holding: func(path string, pid int) []string {
+			return []string{path, "-b", "-Q", "--no-lldbinit", "-O", "settings set target.preload-symbols false",
+				"-o", "process attach --pid " + pidOf(pid), "-o", "process continue"}
+		},
+	},
+	{
+		name: "dlv", tool: "dlv", asks: []string{"version"},
+		argv: func(path string, pid int) []string {
+			return []string{path, "attach", pidOf(pid), "--allow-non-terminal-interactive=true", "--check-go-version=false"}
+		},
+		command: func(_ *stage, argv []string) command {
+			return command{argv: argv, input: "exit\nn\n"} // and don't kill it
+		},
+	},
+	{
+		name: "criu", tool: "criu", asks: []string{"--version"},
+		argv: func(path string, pid int) []string {
+			return []string{path, "dump", "--leave-running", "--shell-job", "--ext-unix-sk", "--file-locks", "-v1",
+				"--images-dir", filepath.Join(os.TempDir(), "massattach-criu"), "-t", pidOf(pid)}
+		},
+		command: func(_ *stage, argv []string) command {
+			_ = os.MkdirAll(filepath.Join(os.TempDir(), "massattach-criu"), 0o700)
+			return command{argv: argv}
+		},
+	},
+	{
+		name: "perf", tool: "perf", asks: []string{"--version"},
+		argv: func(path string, pid int) []string {
+			return []string{path, "stat", "-e", "task-clock", "-p", pidOf(pid), "--", "true"}
+		},
+		holding: func(path string, pid int) []string {
+			return []string{path, "trace", "-s", "-o", "/dev/null", "-p", pidOf(pid)}
+		},
+	},
+	{
+		name: "eu-stack", tool: "eu-stack", asks: []string{"--version"},
+		argv: func(path string, pid int) []string { return []string{path, "-q", "-n", "1", "-p", pidOf(pid)} },
+		// 1: there were more frames than one.
+		command: func(_ *stage, argv []string) command { return command{argv: argv, fine: []int{1}} },
+	},
+	{name: "sigstop", settings: "kill(SIGSTOP), waitid(WSTOPPED), kill(SIGCONT), by its parent; no process is started"},
+	{name: "freezer", settings: "cgroup v2: 1 to cgroup.freeze, until cgroup.events says frozen, then 0; the process was moved in beforehand; no process is started"},
+}
+
+// PeerNames are what --peers takes.
+func PeerNames() (names []string) {
+	for _, p := range peers {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// found is a peer on this machine.
+type found struct {
+	*peer
+	path   string
+	report report.Peer
+}
+
+// find looks for the peers that were asked for.
+func (r *run) find() map[string]*found {
+	all := make(map[string]*found)
+	for i := range peers {
+		p := &peers[i]
+		f := &found{peer: p, report: report.Peer{Name: p.name, Settings: p.settings}}
+		all[p.name] = f
+		switch {
+		case r.Peers != nil && !contains(r.Peers, p.name):
+			f.report.Absent = "not asked for"
+		case p.tool != "":
+			f.locate()
+		case p.name == "freezer":
+			if why := freezerMissing(); why != nil {
+				f.report.Absent = why.Error()
+			}
+		}
+		r.result.Peers = append(r.result.Peers, f.report)
+	}
+	return all
+}
+
+// locate finds the program, and has it loaded once, so that the first run is like the
+// others.
+func (f *found) locate() {
+	path, err := exec.LookPath(f.tool)
+	if home, herr := os.UserHomeDir(); err != nil && herr == nil {
+		path, err = exec.LookPath(filepath.Join(home, "go", "bin", f.tool)) // where go install puts it
+	}
+	if err != nil {
+		f.report.Absent = "not installed: bench/peers.sh installs it"
+		return
+	}
+	f.path = path
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, f.asks...).CombinedOutput()
+	if err != nil && len(out) == 0 {
+		f.report.Absent = fmt.Sprintf("it does not run: %v", err)
+		return
+	}
+	f.report.Version = version(string(out))
+	f.report.Settings = shell(f.argv(f.tool, 4211))
+}
+
+// version is the first line of what a tool says that has a digit in it.
+func version(out string) string {
+	for line := range strings.Lines(out) {
+		if line = strings.TrimSpace(line); strings.ContainsAny(line, "0123456789") {
+			return report.Line(line)
+		}
+	}
+	return ""
+}
+
+// shell is a command line as one would type it.
+func shell(argv []string) string {
+	words := make([]string, len(argv))
+	for i, w := range argv {
+		if strings.ContainsAny(w, " ;$'") {
+			w = "'" + w + "'"
+		}
+		words[i] = w
+	}
+	return strings.ReplaceAll(strings.Join(words, " "), "4211", "PID")
+}
+
+// session has the peer attach and let go, as a process of its own.
+func (s *stage) session(f *found) subject {
+	return subject{name: f.name, peer: f.name, run: func(ctx context.Context) (sample, error) {
+		c := command{argv: f.argv(f.path, s.pid())}
+		if f.command != nil {
+			c = f.command(s, c.argv)
+		}
+		return s.process(ctx, c)
+	}}
+}
+
+// holding has argv stay attached to the target while f is at work, and ends it by SIGINT.
+func (s *stage) holding(ctx context.Context, argv []string, ready func(context.Context) error, f func(ctx context.Context, p *os.Process) (sample, error)) (sample, error) {
+	var figures sample
+	used, err := s.process(ctx, command{argv: argv, fine: []int{0, 1, 130}, during: func(ctx context.Context, p *os.Process) error {
+		if err := ready(ctx); err != nil {
+			return err
+		}
+		var err error
+		figures, err = f(ctx, p)
+		return errors.Join(err, p.Signal(os.Interrupt))
+	}})
+	if err != nil {
+		return nil, err
+	}
+	if figures == nil {
+		return nil, &outcomeError{report.OutcomeRefused, "it ended by itself"}
+	}
+	figures[report.FigureMemory] = used[report.FigureMemory]
+	return figures, nil
+}
+
+// awaitAttached returns when all threads are traced and run, as far as a sample of them
+// shows.
+func (s *stage) awaitAttached(ctx context.Context) error {
+	for calm := 0; calm < 2; time.Sleep(breath) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		st, err := s.look()
+		if err != nil {
+			return err
+		}
+		if st.traced > 0 && st.free == 0 && st.stopped == 0 {
+			calm++
+		} else {
+			calm = 0
+		}
+	}
+	return nil
+}
+
+// contains: slices.Contains, but for the word all.
+func contains(names []string, name string) bool {
+	for _, n := range names {
+		if n == name || n == "all" {
+			return true
+		}
+	}
+	return false
+}

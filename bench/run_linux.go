@@ -1,0 +1,318 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"massattach/internal/report"
+)
+
+// run is one run of the benchmark.
+type run struct {
+	*Options
+	plan
+	begin  time.Time
+	found  map[string]*found
+	never  map[string]bool // case and peer that took too long at some size
+	result *report.Bench
+}
+
+// Run measures. When ctx ends what was done until then is the result, and Interrupted is
+// true in it. Nothing is left behind: no process, and nobody stopped. An error says that
+// nothing could be measured at all.
+func Run(ctx context.Context, o *Options) (*report.Bench, error) {
+	r := &run{Options: o, plan: o.plan(), begin: time.Now(), never: make(map[string]bool),
+		result: &report.Bench{Machine: machine(o.Version), Cases: []report.BenchCase{}, Peers: []report.Peer{},
+			Cells: []report.Cell{}, Ratios: []report.Ratio{}, Growth: []report.Growth{}, Profiles: []report.Profile{}}}
+	chosen, err := r.choose()
+	if err != nil {
+		return nil, err
+	}
+	defer killMarked()
+	r.found = r.find()
+	err = r.noise(ctx)
+	total := 0
+	for _, c := range chosen {
+		total += len(r.sizesOf(&c))
+		r.result.Cases = append(r.result.Cases, c.BenchCase)
+	}
+	done := 0
+	for _, c := range chosen {
+		for _, n := range r.sizesOf(&c) {
+			if err != nil || ctx.Err() != nil {
+				break
+			}
+			if r.budget > 0 && time.Since(r.begin) > r.budget {
+				r.say(fmt.Sprintf("%s at %d threads is left out: the time is over", c.Name, n))
+				continue
+			}
+			if r.Progress != nil {
+				r.Progress(Step{Case: c.Name, Threads: n, Done: done, Total: total})
+			}
+			err = r.measure(ctx, &c, n)
+			done++
+		}
+	}
+	r.compare()
+	r.result.ElapsedNS = time.Since(r.begin).Nanoseconds()
+	if ctx.Err() != nil {
+		r.result.Interrupted = true
+		return r.result, nil
+	}
+	return r.result, err
+}
+
+func (r *run) say(line string) {
+	if r.Say != nil {
+		r.Say(line)
+	}
+}
+
+// choose are the cases that were asked for.
+func (r *run) choose() (chosen []kase, err error) {
+	for _, name := range r.Cases {
+		if !slices.Contains(CaseNames(), name) {
+			return nil, fmt.Errorf("bench: there is no case %q", name)
+		}
+	}
+	for _, c := range cases {
+		switch {
+		case r.Cases != nil:
+			if slices.Contains(r.Cases, c.Name) {
+				chosen = append(chosen, c)
+			}
+		case !r.Quick || c.quick:
+			chosen = append(chosen, c)
+		}
+	}
+	return chosen, nil
+}
+
+func (r *run) sizesOf(c *kase) []int {
+	switch {
+	case r.Sizes != nil:
+		return r.Sizes
+	case r.Quick:
+		return quickSizes
+	}
+	return c.sizes
+}
+
+// measure measures one case at one size: all subjects by turns, A B A B, until there are
+// enough rounds, or the time is over.
+func (r *run) measure(ctx context.Context, c *kase, n int) error {
+	s, err := r.open(ctx, c, n)
+	if o, ok := errors.AsType[*outcomeError](err); ok {
+		r.cell(c, n, report.SubjectOurs, o)
+		r.cell(c, n, report.SubjectRaw, o)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if s != nil {
+			_ = s.close()
+		}
+	}()
+	subjects, err := c.subjects(s)
+	if o, ok := errors.AsType[*outcomeError](err); ok {
+		r.cell(c, n, report.SubjectOurs, o)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	turns := r.turns(c, n, subjects)
+	begin := time.Now()
+	for round := range r.rounds {
+		if round >= r.least && time.Since(begin) > r.slice {
+			break
+		}
+		for i := range turns {
+			t := &turns[i]
+			if t.done || ctx.Err() != nil {
+				continue
+			}
+			took := time.Now()
+			figures, err := s.observe(ctx, t.subject.run)
+			if ctx.Err() != nil {
+				continue
+			}
+			o, failed := errors.AsType[*outcomeError](err)
+			switch {
+			case err == nil:
+				t.samples = append(t.samples, figures)
+			case failed:
+				t.outcome, t.done = o, true
+			default:
+				t.outcome, t.done = &outcomeError{report.OutcomeRefused, report.Line(err.Error())}, true
+			}
+			elapsed := time.Since(took)
+			if t.subject.peer != "" && elapsed > onceAbove {
+				t.done = true
+				begin = begin.Add(elapsed) // the others have their time all the same
+			}
+			if t.subject.peer != "" && elapsed > neverAbove {
+				r.never[c.Name+" "+t.subject.name] = true
+			}
+			damage := s.untouched()
+			if damage != "" && t.outcome != nil {
+				t.outcome.detail += "; " + damage
+			}
+			if damage != "" || err != nil {
+				// The others get a target that nobody has broken.
+				if damage != "" {
+					r.say(fmt.Sprintf("%s at %d threads: %s %s", c.Name, n, t.subject.name, damage))
+				}
+				_ = s.close()
+				if s, err = r.open(ctx, c, n); err != nil {
+					r.record(c, n, turns)
+					return err
+				}
+				again, err := c.subjects(s)
+				if err != nil {
+					r.record(c, n, turns)
+					return err
+				}
+				for i := range turns {
+					turns[i].subject = again[i]
+				}
+			}
+		}
+	}
+	r.record(c, n, turns)
+	if r.Profile && c.Kind == report.InProcess && ctx.Err() == nil {
+		return r.profile(ctx, c, n, s, turns)
+	}
+	return nil
+}
+
+// turn is a subject, and what it has done.
+type turn struct {
+	subject subject
+	samples []sample
+	outcome *outcomeError
+	done    bool
+}
+
+// turns are the subjects; those that are absent, and those that have taken too long at a
+// smaller size, have had theirs.
+func (r *run) turns(c *kase, n int, subjects []subject) []turn {
+	turns := make([]turn, len(subjects))
+	for i, s := range subjects {
+		turns[i].subject = s
+		switch f := r.found[s.peer]; {
+		case s.peer == "":
+		case f.report.Absent != "":
+			turns[i].outcome = &outcomeError{report.OutcomeAbsent, f.report.Absent}
+		case r.never[c.Name+" "+s.name]:
+			turns[i].outcome = &outcomeError{report.OutcomeTimeout, fmt.Sprintf("over %v with fewer threads", neverAbove)}
+		}
+		turns[i].done = turns[i].outcome != nil
+	}
+	return turns
+}
+
+// record makes cells of what was done.
+func (r *run) record(c *kase, n int, turns []turn) {
+	for _, t := range turns {
+		if len(t.samples) == 0 {
+			if t.outcome != nil {
+				r.cell(c, n, t.subject.name, t.outcome)
+			}
+			continue
+		}
+		// An outcome after figures is no figure, but it is not to be hidden.
+		detail := ""
+		if t.outcome != nil {
+			detail = "then: " + t.outcome.Error()
+		}
+		for _, figure := range figuresOf(t.samples) {
+			var v []float64
+			for _, s := range t.samples {
+				if f, ok := s[figure]; ok && !math.IsNaN(f) {
+					v = append(v, f)
+				}
+			}
+			if len(v) == 0 {
+				continue
+			}
+			r.result.Cells = append(r.result.Cells, report.Cell{
+				Case: c.Name, N: n, Subject: t.subject.name, Figure: figure,
+				Median: median(v), Min: slices.Min(v), Max: slices.Max(v), Runs: len(v),
+				Outcome: report.OutcomeOK, Detail: detail, Samples: v,
+			})
+		}
+	}
+}
+
+// cell notes that there are no figures.
+func (r *run) cell(c *kase, n int, subject string, o *outcomeError) {
+	r.result.Cells = append(r.result.Cells, report.Cell{
+		Case: c.Name, N: n, Subject: subject, Figure: c.Figure, Outcome: o.outcome, Detail: o.detail,
+	})
+}
+
+// figuresOf are the figures of samples, that which counts first and the others by name.
+func figuresOf(samples []sample) (names []string) {
+	for _, s := range samples {
+		for f := range s {
+			if !slices.Contains(names, f) {
+				names = append(names, f)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// compare adds the ratios and the growth. Ours is compared with each other subject, in
+// the figure of the case, and in the pause that the target felt.
+func (r *run) compare() {
+	b := r.result
+	for _, c := range b.Cases {
+		for _, subject := range b.Subjects(c.Name) {
+			for _, n := range b.Sizes(c.Name) {
+				if subject == report.SubjectOurs {
+					continue
+				}
+				for _, figure := range []string{c.Figure, report.FigurePause} {
+					if figure == report.FigurePause && subject == report.SubjectRaw {
+						continue
+					}
+					ours, ok := b.Cell(c.Name, n, report.SubjectOurs, figure)
+					theirs, there := b.Cell(c.Name, n, subject, figure)
+					if !ok || !there || ours.Runs == 0 || theirs.Runs == 0 || theirs.Median == 0 {
+						continue
+					}
+					i := ratioOf(ours.Samples, theirs.Samples)
+					b.Ratios = append(b.Ratios, report.Ratio{
+						Case: c.Name, N: n, Of: report.SubjectOurs, To: subject, Figure: figure,
+						Median: i.median, Low: i.low, High: i.high, None: hides(b.Noise, i),
+					})
+				}
+			}
+		}
+		if c.Figure != report.FigureSeconds {
+			continue
+		}
+		for _, subject := range b.Subjects(c.Name) {
+			var points []point
+			for _, n := range b.Sizes(c.Name) {
+				if cell, ok := b.Cell(c.Name, n, subject, c.Figure); ok {
+					for _, v := range cell.Samples {
+						points = append(points, point{float64(n), v})
+					}
+				}
+			}
+			if e, ok := growthOf(points); ok {
+				b.Growth = append(b.Growth, report.Growth{Case: c.Name, Subject: subject, Exponent: e.median, Low: e.low, High: e.high})
+			}
+		}
+	}
+}
