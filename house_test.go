@@ -16,7 +16,7 @@ import (
 var floors = [][]string{
 	{"massattach/cmd/massattach"},
 	{"massattach/bench", "massattach/internal/serve", "massattach/internal/doctor"},
-	{"massattach/bench/raw"},
+	{"massattach/bench/raw", "massattach/bench/page"},
 	{"massattach/internal/report"},
 	{"massattach/metrics"},
 	{"massattach/stopper"},

@@ -30,7 +30,7 @@ const (
 var arrestCases = []kase{{
 	BenchCase: report.BenchCase{Name: "arrest", Kind: report.InProcess, Figure: report.FigureSeconds,
 		About: "interrupt all threads, until the last has stopped; raw: INTERRUPT all, then wait4 each by its number"},
-	sizes: allSizes, quick: true, spec: mix,
+	sizes: allSizes, quick: quickSizes, spec: mix,
 	subjects: func(s *stage) ([]subject, error) {
 		return []subject{
 			s.ours(func(ctx context.Context) (sample, error) {
@@ -53,7 +53,7 @@ var arrestCases = []kase{{
 }, {
 	BenchCase: report.BenchCase{Name: "arrest-notify", Kind: report.InProcess, Figure: report.FigureSeconds,
 		About: "arrest all threads in notify style, until nobody may run in user mode; raw: the bare BPF programs that arm all and ask until then"},
-	sizes: allSizes, quick: true, spec: mix, subjects: notifySubjects,
+	sizes: allSizes, quick: quickSizes, spec: mix, subjects: notifySubjects,
 }, {
 	BenchCase: report.BenchCase{Name: "arrest-some", Kind: report.InProcess, Figure: report.FigureSeconds,
 		About: "interrupt the 50 threads of one name, the others run on; raw: INTERRUPT and wait4 of the same 50, found beforehand"},
@@ -80,7 +80,7 @@ var arrestCases = []kase{{
 }, {
 	BenchCase: report.BenchCase{Name: "examine", Kind: report.InProcess, Figure: report.FigureSeconds,
 		About: "say where each thread stands, without stopping one, by the kernel's task iterator; raw: two passes of it"},
-	sizes: allSizes, quick: true, spec: mix,
+	sizes: allSizes, quick: quickSizes, spec: mix,
 	subjects: func(s *stage) ([]subject, error) {
 		tasks, err := bpf.OpenTasks(s.pid())
 		if err != nil {

@@ -43,7 +43,7 @@ var attachCases = []kase{{
 }, {
 	BenchCase: report.BenchCase{Name: "attach", Kind: report.InProcess, Figure: report.FigureSeconds,
 		About: "seize all threads, from the first read of the list to the last SEIZE; raw: getdents64 and SEIZE on one thread"},
-	sizes: allSizes, quick: true, spec: mix,
+	sizes: allSizes, quick: quickSizes, spec: mix,
 	subjects: func(s *stage) ([]subject, error) {
 		return []subject{
 			s.ours(func(ctx context.Context) (sample, error) {
@@ -67,7 +67,7 @@ var attachCases = []kase{{
 }, {
 	BenchCase: report.BenchCase{Name: "detach", Kind: report.InProcess, Figure: report.FigureSeconds,
 		About: "let all threads go, until the last tracer is gone; raw: as many bare threads that end"},
-	sizes: allSizes, quick: true, spec: mix,
+	sizes: allSizes, quick: quickSizes, spec: mix,
 	subjects: func(s *stage) ([]subject, error) {
 		return []subject{
 			s.ours(func(ctx context.Context) (sample, error) {

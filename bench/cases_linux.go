@@ -12,7 +12,7 @@ import (
 type kase struct {
 	report.BenchCase
 	sizes []int // threads of the target
-	quick bool  // part of a quick run
+	quick []int // the same in a quick run; none: it is no part of that
 	spec  func(n int) target.Spec
 	// subjects are those who take turns, ours first. They are asked for once the
 	// target is there.
@@ -42,9 +42,8 @@ func (e *outcomeError) Error() string { return e.outcome + ": " + e.detail }
 
 // The sizes at which things are measured, unless it is said otherwise.
 var (
-	allSizes  = []int{1_000, 4_000, 10_000, 30_000, 100_000}
-	someSizes = []int{1_000, 10_000, 30_000} // of what takes a window of time each
-	// quickSizes are those of a quick run.
+	allSizes   = []int{1_000, 4_000, 10_000, 30_000, 100_000}
+	someSizes  = []int{1_000, 10_000, 30_000} // of what takes a window of time each
 	quickSizes = []int{1_000, 10_000}
 )
 

@@ -28,16 +28,20 @@ func child(n int) target.Spec {
 // end.
 var wholeCases = []kase{{
 	BenchCase: report.BenchCase{Name: "session", Kind: report.WholeProcess, Figure: report.FigureSeconds,
-		About: "attach to all threads and detach, as a process from its start to its end"},
-	sizes: allSizes, quick: true, spec: mix,
+		About: "attach to all threads and detach, as a process from its start to its end; massattach with --follow none, and with its default, event"},
+	sizes: allSizes, quick: []int{1_000, 4_000}, spec: mix,
 	subjects: func(s *stage) ([]subject, error) {
-		return append(s.wholes("strace", "gdb", "lldb", "dlv", "criu", "perf"),
-			subject{name: report.SubjectUntouched, run: s.untouchedFor(s.threads())}), nil
+		subjects := []subject{
+			s.command(report.SubjectOurs, "attach", "--for", "0s", "--follow", "none"),
+			s.command(report.SubjectOurs+" event", "attach", "--for", "0s"),
+		}
+		subjects = append(subjects, s.peersOf("strace", "gdb", "lldb", "dlv", "criu", "perf")...)
+		return append(subjects, subject{name: report.SubjectUntouched, run: s.untouchedFor(s.threads())}), nil
 	},
 }, {
 	BenchCase: report.BenchCase{Name: "stop", Kind: report.WholeProcess, Figure: report.FigureSeconds,
 		About: "stop all threads and let them go on at once: by massattach as a process (in both styles), by SIGSTOP, and by the cgroup freezer"},
-	sizes: allSizes, quick: true, spec: child,
+	sizes: allSizes, quick: []int{4_000}, spec: child,
 	subjects: func(s *stage) ([]subject, error) {
 		subjects := []subject{
 			s.command(report.SubjectOurs, "stop"),
@@ -139,11 +143,6 @@ func (s *stage) command(name string, verb ...string) subject {
 		}
 		return figures, err
 	}}
-}
-
-// wholes are massattach attach and some peers.
-func (s *stage) wholes(names ...string) []subject {
-	return append([]subject{s.command(report.SubjectOurs, "attach", "--for", "0s")}, s.peersOf(names...)...)
 }
 
 func (s *stage) peersOf(names ...string) (subjects []subject) {

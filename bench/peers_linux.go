@@ -2,11 +2,11 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -140,7 +140,7 @@ func (r *run) find() map[string]*found {
 		f := &found{peer: p, report: report.Peer{Name: p.name, Settings: p.settings}}
 		all[p.name] = f
 		switch {
-		case r.Peers != nil && !contains(r.Peers, p.name):
+		case r.Peers != nil && !slices.Contains(r.Peers, p.name):
 			f.report.Absent = "not asked for"
 		case p.tool != "":
 			f.locate()
@@ -173,14 +173,15 @@ func (f *found) locate() {
 		f.report.Absent = fmt.Sprintf("it does not run: %v", err)
 		return
 	}
-	f.report.Version = version(string(out))
+	f.report.Version = versionIn(string(out), f.tool)
 	f.report.Settings = shell(f.argv(f.tool, 4211))
 }
 
-// version is the first line of what a tool says that has a digit in it.
-func version(out string) string {
+// versionIn is the line of what a tool says that names it and a number.
+func versionIn(out, tool string) string {
 	for line := range strings.Lines(out) {
-		if line = strings.TrimSpace(line); strings.ContainsAny(line, "0123456789") {
+		if line = strings.TrimSpace(line); strings.ContainsAny(line, "0123456789") &&
+			(strings.Contains(strings.ToLower(line), tool) || strings.HasPrefix(line, "Version")) {
 			return report.Line(line)
 		}
 	}
@@ -210,16 +211,29 @@ func (s *stage) session(f *found) subject {
 	}}
 }
 
+// leaving is how long a tool has to let go after SIGINT; then it is killed.
+const leaving = 3 * time.Second
+
 // holding has argv stay attached to the target while f is at work, and ends it by SIGINT.
 func (s *stage) holding(ctx context.Context, argv []string, ready func(context.Context) error, f func(ctx context.Context, p *os.Process) (sample, error)) (sample, error) {
 	var figures sample
-	used, err := s.process(ctx, command{argv: argv, fine: []int{0, 1, 130}, during: func(ctx context.Context, p *os.Process) error {
+	used, err := s.process(ctx, command{argv: argv, fine: []int{1, 130, 137}, during: func(ctx context.Context, p *os.Process) error {
 		if err := ready(ctx); err != nil {
 			return err
 		}
 		var err error
-		figures, err = f(ctx, p)
-		return errors.Join(err, p.Signal(os.Interrupt))
+		if figures, err = f(ctx, p); err != nil {
+			return err
+		}
+		if err := p.Signal(os.Interrupt); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(leaving):
+			killMarked()
+		}
+		return nil
 	}})
 	if err != nil {
 		return nil, err
@@ -249,14 +263,4 @@ func (s *stage) awaitAttached(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// contains: slices.Contains, but for the word all.
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name || n == "all" {
-			return true
-		}
-	}
-	return false
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -31,7 +30,8 @@ type command struct {
 	input string
 	// during, if not nil, is called while it runs, and ends when its context does.
 	during func(ctx context.Context, p *os.Process) error
-	// fine are exit codes beside 0 that are no failure.
+	// fine are exit codes beside 0 that are no failure. 130 and 137 are also an end by
+	// SIGINT or SIGKILL, which during may have sent.
 	fine []int
 	// check, if not nil, looks at what it has written to standard output, which is
 	// otherwise thrown away.
@@ -88,7 +88,7 @@ func (s *stage) process(ctx context.Context, c command) (sample, error) {
 			}
 		case err := <-ended:
 			killMarked() // those that it has left
-			if err != nil && !(cmd.ProcessState.Exited() && slices.Contains(c.fine, cmd.ProcessState.ExitCode())) {
+			if err != nil && !c.accepts(cmd.ProcessState) {
 				return nil, &outcomeError{report.OutcomeRefused, why(err, said.String())}
 			}
 			if c.check != nil {
@@ -108,6 +108,14 @@ func (s *stage) process(ctx context.Context, c command) (sample, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+func (c *command) accepts(p *os.ProcessState) bool {
+	code := p.ExitCode()
+	if ws, ok := p.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		code = 128 + int(ws.Signal())
+	}
+	return slices.Contains(c.fine, code)
 }
 
 // why is an exit code, and the last line that was said before it.
@@ -131,8 +139,6 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 func (t *tail) String() string { return string(t.b) }
-
-var _ io.Writer = (*tail)(nil)
 
 // watchMemory answers the most memory that a process has had, in bytes, when ctx ends.
 func watchMemory(ctx context.Context, pid int) (peak float64) {

@@ -1,11 +1,13 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"massattach/internal/report"
@@ -35,7 +37,7 @@ func Run(ctx context.Context, o *Options) (*report.Bench, error) {
 	defer killMarked()
 	r.found = r.find()
 	err = r.noise(ctx)
-	total := 0
+	total, late := 0, 0
 	for _, c := range chosen {
 		total += len(r.sizesOf(&c))
 		r.result.Cases = append(r.result.Cases, c.BenchCase)
@@ -47,7 +49,7 @@ func Run(ctx context.Context, o *Options) (*report.Bench, error) {
 				break
 			}
 			if r.budget > 0 && time.Since(r.begin) > r.budget {
-				r.say(fmt.Sprintf("%s at %d threads is left out: the time is over", c.Name, n))
+				late++
 				continue
 			}
 			if r.Progress != nil {
@@ -56,6 +58,9 @@ func Run(ctx context.Context, o *Options) (*report.Bench, error) {
 			err = r.measure(ctx, &c, n)
 			done++
 		}
+	}
+	if late > 0 {
+		r.say(fmt.Sprintf("the time is over: %d of %d cases and sizes are left out", late, total))
 	}
 	r.compare()
 	r.result.ElapsedNS = time.Since(r.begin).Nanoseconds()
@@ -85,7 +90,7 @@ func (r *run) choose() (chosen []kase, err error) {
 			if slices.Contains(r.Cases, c.Name) {
 				chosen = append(chosen, c)
 			}
-		case !r.Quick || c.quick:
+		case !r.Quick || c.quick != nil:
 			chosen = append(chosen, c)
 		}
 	}
@@ -96,6 +101,8 @@ func (r *run) sizesOf(c *kase) []int {
 	switch {
 	case r.Sizes != nil:
 		return r.Sizes
+	case r.Quick && c.quick != nil:
+		return c.quick
 	case r.Quick:
 		return quickSizes
 	}
@@ -161,14 +168,9 @@ func (r *run) measure(ctx context.Context, c *kase, n int) error {
 				r.never[c.Name+" "+t.subject.name] = true
 			}
 			damage := s.untouched()
-			if damage != "" && t.outcome != nil {
-				t.outcome.detail += "; " + damage
-			}
+			t.damage = cmp.Or(damage, t.damage)
 			if damage != "" || err != nil {
 				// The others get a target that nobody has broken.
-				if damage != "" {
-					r.say(fmt.Sprintf("%s at %d threads: %s %s", c.Name, n, t.subject.name, damage))
-				}
 				_ = s.close()
 				if s, err = r.open(ctx, c, n); err != nil {
 					r.record(c, n, turns)
@@ -197,6 +199,7 @@ type turn struct {
 	subject subject
 	samples []sample
 	outcome *outcomeError
+	damage  string // that a run has left in the target
 	done    bool
 }
 
@@ -223,15 +226,22 @@ func (r *run) record(c *kase, n int, turns []turn) {
 	for _, t := range turns {
 		if len(t.samples) == 0 {
 			if t.outcome != nil {
+				if t.damage != "" {
+					t.outcome.detail += "; it " + t.damage
+				}
 				r.cell(c, n, t.subject.name, t.outcome)
 			}
 			continue
 		}
-		// An outcome after figures is no figure, but it is not to be hidden.
-		detail := ""
+		// What came after figures is not to be hidden.
+		var then []string
 		if t.outcome != nil {
-			detail = "then: " + t.outcome.Error()
+			then = append(then, "later "+t.outcome.Error())
 		}
+		if t.damage != "" {
+			then = append(then, "it "+t.damage)
+		}
+		detail := strings.Join(then, "; ")
 		for _, figure := range figuresOf(t.samples) {
 			var v []float64
 			for _, s := range t.samples {
