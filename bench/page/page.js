@@ -65,7 +65,7 @@
           data: all.filter((c) => c.subject === s).map((c) => ({ x: c.n, y: c.median, cell: c })),
           borderColor: colour(s), backgroundColor: colour(s),
           borderWidth: s === "massattach" ? 3 : 1.75, borderDash: s === "raw" ? [5, 4] : s.includes(" ") ? [2, 3] : [],
-          pointRadius: s === "massattach" ? 4 : 3, order: s === "massattach" ? 0 : 1,
+          pointRadius: s === "massattach" ? 4 : 3, order: s === "raw" ? 0 : s === "massattach" ? 1 : 2, // the dashes of raw lie upon ours
         })),
       },
       options: {
@@ -105,7 +105,7 @@
       type: "bar",
       plugins: [values],
       data: { labels: rows.map((r) => r.name), texts: rows.map((r) => text(r.value)),
-        datasets: [{ data: rows.map((r) => r.value), backgroundColor: rows.map((r) => colour(r.name)), borderRadius: 4, maxBarThickness: 20, minBarLength: 2 }] },
+        datasets: [{ data: rows.map((r) => r.value), backgroundColor: rows.map((r) => colour(r.subject)), borderRadius: 4, maxBarThickness: 20, minBarLength: 2 }] },
       options: {
         indexAxis: "y", layout: { padding: { right: 64 } },
         scales: { x: scale, y: axis({ grid: { display: false }, ticks: { autoSkip: false } }) },
@@ -122,9 +122,8 @@
       const count = (n) => all.filter((c) => c.n === n).length;
       const n = unique(all.map((c) => c.n)).sort((a, b) => count(b) - count(a) || b - a)[0];
       for (const c of all.filter((c) => c.n === n)) {
-        const stop = kase === "stop" && c.subject.startsWith("massattach");
-        const name = stop ? c.subject.replace("massattach", "massattach stop") : c.subject;
-        if (!rows.some((r) => r.name === name)) rows.push({ name, value: c.median, n });
+        const name = kase === "stop" ? c.subject.replace("massattach", "stop") : c.subject;
+        if (!rows.some((r) => r.name === name)) rows.push({ name, subject: c.subject, value: c.median, n });
       }
     }
     return rows;
@@ -145,7 +144,7 @@
       if (of) rows.push(of);
     }
     if (rows.length === 0) { hide("rawlimit"); return; }
-    const least = Math.min(0.5, ...rows.map((r) => r.low)), most = Math.max(2, ...rows.map((r) => r.high));
+    const least = Math.min(0.75, ...rows.map((r) => r.low)), most = Math.max(1.5, ...rows.map((r) => r.high));
     const dots = {
       id: "dots",
       beforeDatasetsDraw(chart) { // the noise, and the line at 1
