@@ -1,0 +1,188 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"massattach/internal/report"
+	"massattach/internal/target"
+)
+
+// build makes the command that whole processes are of.
+func build(t *testing.T) []string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "massattach")
+	if out, err := exec.Command("go", "build", "-o", path, "../cmd/massattach").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return []string{path}
+}
+
+// ofThisTest has all that is started from now on carry a mark, and answers who does that
+// is still there.
+func ofThisTest(t *testing.T) (left func() []string) {
+	t.Helper()
+	word := fmt.Sprintf("MASSATTACH_TEST=%s-%d", t.Name(), time.Now().UnixNano())
+	name, value, _ := strings.Cut(word, "=")
+	t.Setenv(name, value)
+	return func() (all []string) {
+		dirs, _ := filepath.Glob("/proc/[0-9]*")
+		for _, d := range dirs {
+			env, err := os.ReadFile(d + "/environ")
+			if err != nil || d == fmt.Sprintf("/proc/%d", os.Getpid()) || !bytes.Contains(env, []byte(word)) {
+				continue
+			}
+			cmdline, _ := os.ReadFile(d + "/cmdline")
+			all = append(all, d+" "+string(bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '})))
+		}
+		return all
+	}
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("not root")
+	}
+	t.Skip("some cases need root; by hand: sudo go test ./bench")
+}
+
+// All cases give figures of ours, and each peer a figure or a word. Nothing is noticed
+// by the target, and nothing left.
+func TestRun(t *testing.T) {
+	needRoot(t)
+	left := ofThisTest(t)
+	const n = 200
+	b, err := Run(t.Context(), &Options{Quick: true, Cases: CaseNames(), Sizes: []int{n}, Command: build(t),
+		Peers: []string{"strace", "gdb", "eu-stack", "sigstop", "freezer"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range b.Cases {
+		cell, ok := b.Cell(c.Name, n, report.SubjectOurs, c.Figure)
+		if !ok {
+			continue // the time was over
+		}
+		if cell.Outcome != report.OutcomeOK || cell.Runs == 0 || cell.Runs != len(cell.Samples) || cell.Min > cell.Median || cell.Median > cell.Max {
+			t.Errorf("%s: %+v", c.Name, cell)
+		}
+		if early, ok := b.Cell(c.Name, n, report.SubjectOurs, report.FigureEINTR); ok && early.Max != 0 {
+			t.Errorf("%s: the target saw %v EINTR", c.Name, early.Max)
+		}
+		if c.Kind == report.InProcess && !slices.Contains(b.Subjects(c.Name), report.SubjectRaw) {
+			t.Errorf("%s has no bare loop", c.Name)
+		}
+	}
+	for _, c := range b.Cells {
+		if !slices.Contains([]string{report.OutcomeOK, report.OutcomeTimeout, report.OutcomeRefused, report.OutcomeAbsent}, c.Outcome) {
+			t.Errorf("outcome %q", c.Outcome)
+		}
+		if (c.Outcome == report.OutcomeOK) == (c.Runs == 0) || c.Runs == 0 && c.Detail == "" {
+			t.Errorf("%+v", c)
+		}
+	}
+	for _, peer := range []string{"sigstop", "strace"} {
+		kase := "session"
+		if peer == "sigstop" {
+			kase = "stop"
+		}
+		if c, ok := b.Cell(kase, n, peer, report.FigureEINTR); ok && c.Median == 0 {
+			t.Errorf("the target saw no EINTR of %s: does it count?", peer)
+		}
+	}
+	if b.Noise.Low > b.Noise.Median || b.Noise.Median > b.Noise.High || b.Noise.ProcessSeconds <= 0 {
+		t.Errorf("%+v", b.Noise)
+	}
+	if all := left(); len(all) > 0 {
+		t.Errorf("left behind: %q", all)
+	}
+}
+
+// Ctrl-C in the middle of a tool's run: what is done is the result, and neither the tool
+// nor its children nor the target stay, nor is anybody stopped.
+func TestRunEndsAtOnce(t *testing.T) {
+	left := ofThisTest(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s := &stage{Options: new(Options), plan: new(Options).plan(), ctx: ctx}
+	p, err := target.Start(ctx, mix(100))
+	if err != nil {
+		t.Skip(err)
+	}
+	s.target = p
+	time.AfterFunc(500*time.Millisecond, cancel)
+	_, err = s.process(ctx, command{argv: []string{"sh", "-c", fmt.Sprintf("sleep 1000 & kill -STOP %d; wait", s.pid())}})
+	if err != context.Canceled {
+		t.Errorf("%v", err)
+	}
+	if got := markedProcesses(); len(got) != 0 {
+		t.Errorf("still there: %v", got)
+	}
+	if got := s.untouched(); got != "left it stopped" {
+		t.Errorf("the target: %q", got)
+	}
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
+	if all := left(); len(all) > 0 {
+		t.Errorf("left behind: %q", all)
+	}
+}
+
+func TestRunInterruptedInTheMiddle(t *testing.T) {
+	left := ofThisTest(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	b, err := Run(ctx, &Options{Cases: []string{"scan", "stop"}, Sizes: []int{500}, Command: []string{"true"}, Peers: []string{"sigstop"},
+		Progress: func(s Step) {
+			if s.Case == "scan" {
+				time.AfterFunc(100*time.Millisecond, cancel)
+			}
+		}})
+	if err != nil || !b.Interrupted {
+		t.Fatalf("%v, %+v", err, b)
+	}
+	if c, ok := b.Cell("scan", 500, report.SubjectOurs, report.FigureSeconds); !ok || c.Runs == 0 {
+		t.Errorf("what was done is gone: %+v", b.Cells)
+	}
+	if all := left(); len(all) > 0 {
+		t.Errorf("left behind: %q", all)
+	}
+}
+
+// A process that takes too long is a time-out, one that fails a refusal with its last
+// words.
+func TestOutcomes(t *testing.T) {
+	s := &stage{Options: new(Options), plan: plan{limit: 300 * time.Millisecond}, ctx: t.Context()}
+	for _, c := range []struct {
+		script, want string
+		fine         []int
+	}{
+		{"sleep 1000 & sleep 1000", "timeout: over 300ms", nil},
+		{"echo one >&2; echo two >&2; exit 7", "refused: exit status 7: two", nil},
+		{"exit 7", "", []int{7}},
+		{"kill -INT $$", "", []int{130}},
+		{"kill -TERM $$", "refused: signal: terminated", []int{130}},
+		{"", "", nil},
+	} {
+		figures, err := s.process(t.Context(), command{argv: []string{"sh", "-c", c.script}, fine: c.fine})
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != c.want || (got == "") != (figures[report.FigureSeconds] > 0) {
+			t.Errorf("%q: %q, want %q; %v", c.script, got, c.want, figures)
+		}
+	}
+}
