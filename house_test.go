@@ -14,7 +14,7 @@ import (
 // floors is the house of ARCHITECTURE.md, top floor first. A package imports
 // any on a lower floor, none on its own or above.
 var floors = [][]string{
-	{"massattach/cmd/massattach"},
+	{"massattach/cmd/massattach", "massattach/bench/publish"},
 	{"massattach/bench", "massattach/internal/serve", "massattach/internal/doctor"},
 	{"massattach/bench/raw", "massattach/bench/page"},
 	{"massattach/internal/report"},

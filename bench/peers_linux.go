@@ -36,6 +36,14 @@ var gdbQuick = []string{"-nx", "-nh", "-q", "-batch",
 	"-iex", "set auto-load off", "-iex", "set auto-solib-add off", "-iex", "set debuginfod enabled off",
 	"-iex", "set libthread-db-search-path /nonexistent", "-iex", "set print thread-events off"}
 
+// manyFiles begins the command line of what opens a file for each thread.
+func manyFiles() []string {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return []string{"prlimit", "--nofile=500000"}
+}
+
 // peers are all that are known, in the order of the report.
 var peers = []peer{
 	{
@@ -101,10 +109,10 @@ var peers = []peer{
 	{
 		name: "perf", tool: "perf", asks: []string{"--version"},
 		argv: func(path string, pid int) []string {
-			return []string{path, "stat", "-e", "task-clock", "-p", pidOf(pid), "--", "true"}
+			return append(manyFiles(), path, "stat", "-e", "task-clock", "-p", pidOf(pid), "--", "true")
 		},
 		holding: func(path string, pid int) []string {
-			return []string{path, "trace", "-s", "-o", "/dev/null", "-p", pidOf(pid)}
+			return append(manyFiles(), path, "trace", "-s", "-o", "/dev/null", "-p", pidOf(pid))
 		},
 	},
 	{

@@ -42,6 +42,7 @@ type command struct {
 // memory at the most, by a look every few ms. A process that takes longer, or outlives
 // ctx, is killed with all that it has started.
 func (s *stage) process(ctx context.Context, c command) (sample, error) {
+	defer s.heal()
 	// The kernel kills it when the thread ends that has started it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

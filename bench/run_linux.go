@@ -146,7 +146,8 @@ func (r *run) measure(ctx context.Context, c *kase, n int) error {
 				continue
 			}
 			took := time.Now()
-			figures, err := s.observe(ctx, t.subject.run)
+			s.damage = ""
+			figures, err := r.once(ctx, s, t.subject)
 			if ctx.Err() != nil {
 				continue
 			}
@@ -167,7 +168,8 @@ func (r *run) measure(ctx context.Context, c *kase, n int) error {
 			if t.subject.peer != "" && elapsed > neverAbove {
 				r.never[c.Name+" "+t.subject.name] = true
 			}
-			damage := s.untouched()
+			s.heal()
+			damage := s.damage
 			t.damage = cmp.Or(damage, t.damage)
 			if damage != "" || err != nil {
 				// The others get a target that nobody has broken.
@@ -192,6 +194,21 @@ func (r *run) measure(ctx context.Context, c *kase, n int) error {
 		return r.profile(ctx, c, n, s, turns)
 	}
 	return nil
+}
+
+// patience is how long one turn may take in all: nothing of ours does, but a target that
+// somebody has stopped answers nothing.
+const patience = 90 * time.Second
+
+// once has a subject do its thing once.
+func (r *run) once(ctx context.Context, s *stage, who subject) (sample, error) {
+	sub, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	figures, err := s.observe(sub, who.run)
+	if err != nil && sub.Err() != nil && ctx.Err() == nil {
+		return nil, &outcomeError{report.OutcomeTimeout, fmt.Sprintf("over %v", patience)}
+	}
+	return figures, err
 }
 
 // turn is a subject, and what it has done.

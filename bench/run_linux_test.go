@@ -129,8 +129,8 @@ func TestRunEndsAtOnce(t *testing.T) {
 	if got := markedProcesses(); len(got) != 0 {
 		t.Errorf("still there: %v", got)
 	}
-	if got := s.untouched(); got != "left it stopped" {
-		t.Errorf("the target: %q", got)
+	if s.damage != "left it stopped" {
+		t.Errorf("the target: %q", s.damage)
 	}
 	if err := s.close(); err != nil {
 		t.Error(err)
@@ -153,7 +153,7 @@ func TestRunInterruptedInTheMiddle(t *testing.T) {
 	if err != nil || !b.Interrupted {
 		t.Fatalf("%v, %+v", err, b)
 	}
-	if c, ok := b.Cell("scan", 500, report.SubjectOurs, report.FigureSeconds); !ok || c.Runs == 0 {
+	if c, ok := b.Cell("stop", 500, "sigstop", report.FigureSeconds); !ok || c.Runs == 0 {
 		t.Errorf("what was done is gone: %+v", b.Cells)
 	}
 	if all := left(); len(all) > 0 {

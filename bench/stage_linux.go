@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type stage struct {
 	found  map[string]*found
 	target *target.Target
 	ends   []func() error
+	damage string // that a process has left in the target
 }
 
 // open starts the target of a case.
@@ -74,6 +76,13 @@ func bare(run func(context.Context) (sample, error)) subject {
 // attach attaches to the target by the library.
 func (s *stage) attach(ctx context.Context, follow attacher.Follow) (*attacher.Session, error) {
 	return attacher.Attach(ctx, s.pid(), &attacher.Options{Follow: follow, Kernel: s.Kernel})
+}
+
+// heal checks that a process has left the target as it was, and notes what it did not.
+func (s *stage) heal() {
+	if s.target != nil {
+		s.damage = cmp.Or(s.damage, s.untouched())
+	}
 }
 
 // settling is how long a pause may still last that began with the end of a treatment:

@@ -25,7 +25,7 @@ import (
 // sample is the report of a run that never was, with all that a page has to show.
 func sample(t *testing.T) *report.Bench {
 	t.Helper()
-	data, err := os.ReadFile("testdata/bench.json")
+	data, err := os.ReadFile("../../internal/report/testdata/bench.json")
 	if err != nil {
 		t.Fatal(err)
 	}

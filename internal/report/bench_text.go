@@ -51,7 +51,7 @@ func (b *Bench) heading(out *bytes.Buffer, style Style) {
 	fmt.Fprintf(out, "%s: %s\n", style.Bold("massattach bench"), b.Headline())
 	style.row(out, "machine", fmt.Sprintf("Linux %s, %s, %s (%s), %s", m.Kernel, m.Arch, Plural(m.CPUs, "CPU"), cmp.Or(m.CPU, "unknown"), Bytes(float64(m.Memory))))
 	style.row(out, "version", Line(m.Version))
-	style.row(out, "noise", fmt.Sprintf("the same bare attach twice, by turns: ratio %s; what is within is called none", span(n.Low, n.High)))
+	style.row(out, "noise", fmt.Sprintf("the same bare attach twice, by turns: ratio %s; what is within is called none", Span(n.Low, n.High)))
 	style.row(out, "", fmt.Sprintf("a spinning thread that nobody touches pauses for %s in %s (at the most %s); a process that does nothing takes %s",
 		seconds(n.PauseSeconds), seconds(n.WindowSeconds), seconds(n.PauseMaxSeconds), seconds(n.ProcessSeconds)))
 	if b.Interrupted {
@@ -69,7 +69,7 @@ func (b *Bench) Headline() string {
 		}
 		var parts []string
 		for _, s := range b.Subjects(kase) {
-			if r, ok := b.Ratio(kase, n, s, FigureSeconds); ok && r.Median > 0 {
+			if r, ok := b.Ratio(kase, n, s, FigureSeconds); ok && r.Median > 0 && !strings.HasPrefix(s, SubjectOurs) {
 				parts = append(parts, Times(1/r.Median)+" as fast as "+s)
 			}
 		}
@@ -150,15 +150,15 @@ func (b *Bench) growth(kase, subject string) string {
 		return ""
 	}
 	g := b.Growth[i]
-	return fmt.Sprintf("n^%.2f (%.2f to %.2f)", g.Exponent, g.Low, g.High)
+	return fmt.Sprintf("n^%.2f (%.2f–%.2f)", g.Exponent, g.Low, g.High)
 }
 
 func ratio(r Ratio, style Style) string {
-	s := fmt.Sprintf("%s (%s)", share(r.Median), span(r.Low, r.High))
+	median := Share(r.Median)
 	if r.None {
-		return s + style.Dim(" none")
+		median = "none"
 	}
-	return s
+	return median + style.Dim(" ("+Share(r.Low)+"–"+Share(r.High)+")")
 }
 
 // felt is what the target noticed, and what else it took, at the size that most subjects
@@ -390,12 +390,13 @@ func Times(v float64) string {
 	return digits(v) + "×"
 }
 
-// share is a ratio with digits that tell something, also of a small one.
-func share(v float64) string {
+// Share is a ratio with digits that tell something, also of a small one.
+func Share(v float64) string {
 	if v > 0 && v < 0.0995 {
 		return fmt.Sprintf("1/%s", strings.TrimSuffix(Times(1/v), "×"))
 	}
 	return digits(v)
 }
 
-func span(low, high float64) string { return share(low) + " to " + share(high) }
+// Span is an interval of ratios.
+func Span(low, high float64) string { return Share(low) + " to " + Share(high) }
