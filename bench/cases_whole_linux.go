@@ -168,16 +168,27 @@ func (s *stage) untouchedFor(n int) func(context.Context) (sample, error) {
 
 // sigstop stops the target and lets it go on when all of it stands still, which the
 // kernel tells its parent.
-func (s *stage) sigstop(context.Context) (sample, error) {
+func (s *stage) sigstop(ctx context.Context) (sample, error) {
 	begin := time.Now()
 	if err := unix.Kill(s.pid(), unix.SIGSTOP); err != nil {
 		return nil, err
 	}
+	var stopped time.Duration
+	stands := make(chan error, 1)
+	go func() { // ends with the target at the latest
+		err := error(unix.EINTR)
+		for errors.Is(err, unix.EINTR) {
+			err = unix.Waitid(unix.P_PID, s.pid(), nil, unix.WSTOPPED, nil)
+		}
+		stopped = time.Since(begin)
+		stands <- err
+	}()
 	var err error
-	for err = unix.EINTR; errors.Is(err, unix.EINTR); {
-		err = unix.Waitid(unix.P_PID, s.pid(), nil, unix.WSTOPPED, nil)
+	select {
+	case err = <-stands:
+	case <-ctx.Done():
+		return nil, errors.Join(ctx.Err(), unix.Kill(s.pid(), unix.SIGCONT))
 	}
-	stopped := time.Since(begin)
 	err = errors.Join(err, unix.Kill(s.pid(), unix.SIGCONT))
 	return sample{report.FigureSeconds: time.Since(begin).Seconds(), figureStopped: stopped.Seconds()}, err
 }

@@ -133,7 +133,7 @@ func TestViolations(t *testing.T) {
 func TestRunInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	b, err := Run(ctx, &Options{Quick: true, Peers: []string{}, Cases: []string{"scan"}, Command: []string{"true"}})
+	b, err := Run(ctx, &Options{Peers: []string{}, Cases: []string{"scan"}, Command: []string{"true"}, pace: brisk()})
 	if err == nil && !b.Interrupted {
 		t.Errorf("%+v", b)
 	}

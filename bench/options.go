@@ -30,6 +30,9 @@ type Options struct {
 	Progress func(Step)
 	// Say is told what may be of interest meanwhile, a line at a time. It may be nil.
 	Say func(string)
+
+	// pace is the plan of a test.
+	pace *plan
 }
 
 // Step is where a run is.
@@ -60,7 +63,10 @@ const (
 )
 
 func (o *Options) plan() plan {
-	if o.Quick {
+	switch {
+	case o.pace != nil:
+		return *o.pace
+	case o.Quick:
 		return plan{rounds: 5, least: 3, slice: 600 * time.Millisecond, window: 100 * time.Millisecond,
 			limit: 10 * time.Second, noise: 8, budget: 50 * time.Second, idle: time.Second, noiseSize: 2_000}
 	}

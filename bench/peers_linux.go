@@ -225,7 +225,7 @@ const leaving = 3 * time.Second
 // holding has argv stay attached to the target while f is at work, and ends it by SIGINT.
 func (s *stage) holding(ctx context.Context, argv []string, ready func(context.Context) error, f func(ctx context.Context, p *os.Process) (sample, error)) (sample, error) {
 	var figures sample
-	used, err := s.process(ctx, command{argv: argv, fine: []int{1, 130, 137}, during: func(ctx context.Context, p *os.Process) error {
+	used, err := s.process(ctx, command{argv: argv, fine: []int{1, 3, 130, 137}, during: func(ctx context.Context, p *os.Process) error {
 		if err := ready(ctx); err != nil {
 			return err
 		}

@@ -48,7 +48,7 @@ func Run(ctx context.Context, o *Options) (*report.Bench, error) {
 			if err != nil || ctx.Err() != nil {
 				break
 			}
-			if r.budget > 0 && time.Since(r.begin) > r.budget {
+			if r.late() {
 				late++
 				continue
 			}
@@ -70,6 +70,9 @@ func Run(ctx context.Context, o *Options) (*report.Bench, error) {
 	}
 	return r.result, err
 }
+
+// late reports whether the time for the whole is over.
+func (r *run) late() bool { return r.budget > 0 && time.Since(r.begin) > r.budget }
 
 func (r *run) say(line string) {
 	if r.Say != nil {
@@ -137,7 +140,7 @@ func (r *run) measure(ctx context.Context, c *kase, n int) error {
 	turns := r.turns(c, n, subjects)
 	begin := time.Now()
 	for round := range r.rounds {
-		if round >= r.least && time.Since(begin) > r.slice {
+		if round >= r.least && time.Since(begin) > r.slice || round > 0 && r.late() {
 			break
 		}
 		for i := range turns {
