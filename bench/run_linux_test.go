@@ -70,7 +70,7 @@ func TestRun(t *testing.T) {
 	left := ofThisTest(t)
 	const n = 200
 	b, err := Run(t.Context(), &Options{Sizes: []int{n}, Command: build(t), Peers: []string{"strace", "gdb", "eu-stack", "sigstop", "freezer"},
-		pace: brisk()})
+		pace: brisk(), Progress: func(s Step) { t.Logf("%s at %d threads", s.Case, s.Threads) }})
 	if err != nil {
 		t.Fatal(err)
 	}
