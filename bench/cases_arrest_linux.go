@@ -29,6 +29,7 @@ const (
 // arrestCases are about stopping threads and looking at them, within this process.
 var arrestCases = []kase{{
 	BenchCase: report.BenchCase{Name: "arrest", Kind: report.InProcess, Figure: report.FigureSeconds,
+		Why:   "massattach looks at each stop, mends the call that it has interrupted, and takes it, where raw only takes it and leaves the EINTR",
 		About: "interrupt all threads, until the last has stopped; raw: INTERRUPT all, then wait4 each by its number"},
 	sizes: allSizes, quick: quickSizes, spec: mix,
 	subjects: func(s *stage) ([]subject, error) {
@@ -56,6 +57,7 @@ var arrestCases = []kase{{
 	sizes: allSizes, quick: quickSizes, spec: mix, subjects: notifySubjects,
 }, {
 	BenchCase: report.BenchCase{Name: "arrest-some", Kind: report.InProcess, Figure: report.FigureSeconds,
+		Why:   "the 50 belong to many tracer threads, each of which has to be woken, which at this size is most of it; the scan that selects is not in it",
 		About: "interrupt the 50 threads of one name, the others run on; raw: INTERRUPT and wait4 of the same 50, found beforehand"},
 	sizes: someSizes, spec: mix,
 	subjects: func(s *stage) ([]subject, error) {
@@ -64,7 +66,8 @@ var arrestCases = []kase{{
 		if err != nil {
 			return nil, err
 		}
-		chosen := kinds[target.KindEpoll][:50]
+		chosen := kinds[target.KindEpoll]
+		chosen = chosen[:min(50, len(chosen))]
 		for _, tid := range chosen {
 			if err := s.target.SetComm(s.ctx, tid, name); err != nil {
 				return nil, err
@@ -79,6 +82,7 @@ var arrestCases = []kase{{
 	},
 }, {
 	BenchCase: report.BenchCase{Name: "examine", Kind: report.InProcess, Figure: report.FigureSeconds,
+		Why:   "what two passes say is compared thread by thread and judged",
 		About: "say where each thread stands, without stopping one, by the kernel's task iterator; raw: two passes of it"},
 	sizes: allSizes, quick: quickSizes, spec: mix,
 	subjects: func(s *stage) ([]subject, error) {
@@ -105,6 +109,7 @@ var arrestCases = []kase{{
 	},
 }, {
 	BenchCase: report.BenchCase{Name: "examine-proc", Kind: report.InProcess, Figure: report.FigureSeconds,
+		Why:   "massattach reads stat as well, and parses all of it",
 		About: "the same from /proc alone; raw: read schedstat, syscall and schedstat again of each"},
 	sizes: someSizes, spec: mix,
 	subjects: func(s *stage) ([]subject, error) {

@@ -66,6 +66,7 @@ var attachCases = []kase{{
 	},
 }, {
 	BenchCase: report.BenchCase{Name: "detach", Kind: report.InProcess, Figure: report.FigureSeconds,
+		Why:   "massattach looks at every tracee once more before its tracer ends, and at the tracers until they are gone",
 		About: "let all threads go, until the last tracer is gone; raw: as many bare threads that end"},
 	sizes: allSizes, quick: quickSizes, spec: mix,
 	subjects: func(s *stage) ([]subject, error) {
@@ -104,6 +105,7 @@ var attachCases = []kase{{
 func amidChurn(follow attacher.Follow, seize func([]int) (*raw.Session, error), rawFollow string) kase {
 	return kase{
 		BenchCase: report.BenchCase{Name: "attach-" + follow.String(), Kind: report.InProcess, Figure: report.FigureSeconds,
+			Why:   "massattach lists again until a pass finds nobody new, raw lists once and misses who is born meanwhile; with event it loads its programs first",
 			About: fmt.Sprintf("attach with --follow %v while 2 threads create others without pause and 300 a second live for 0.8 s; raw follows by: %s", follow, rawFollow)},
 		sizes: someSizes,
 		spec: func(n int) target.Spec {

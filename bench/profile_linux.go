@@ -21,9 +21,17 @@ const (
 	profileFor   = 3 * time.Second
 )
 
+// profileSize is the number of threads at which that is done, or the most below it.
+const profileSize = 10_000
+
 // profile takes a CPU profile of what takes longer than the bare loop. It slows what it
 // looks at, and so comes after the figures.
 func (r *run) profile(ctx context.Context, c *kase, n int, s *stage, turns []turn) error {
+	for _, other := range r.sizesOf(c) {
+		if n > profileSize || n < other && other <= profileSize {
+			return nil
+		}
+	}
 	ours, ok := r.result.Cell(c.Name, n, report.SubjectOurs, c.Figure)
 	bare, there := r.result.Cell(c.Name, n, report.SubjectRaw, c.Figure)
 	if c.More || !ok || !there || ours.Runs == 0 || bare.Runs == 0 || ratioOf(ours.Samples, bare.Samples).median < profileAbove {

@@ -67,6 +67,8 @@ type BenchCase struct {
 	Kind  string `json:"kind"` // in-process, process
 	// Figure is the one that is compared, and how it grows is fitted where it is a time.
 	Figure string `json:"figure"`
+	// Why says what ours does beyond the bare loop. Absent where there is nothing to say.
+	Why string `json:"why,omitempty"`
 	// More: a larger figure is better.
 	More bool `json:"more,omitempty"`
 }

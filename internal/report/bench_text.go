@@ -32,6 +32,9 @@ func (b *Bench) Text(w io.Writer, style Style) error {
 			felt.write(&out, style)
 		}
 		b.whys(&out, c, style)
+		if c.Why != "" {
+			fmt.Fprintf(&out, "\n  %s\n", style.Dim("beyond the bare loop: "+c.Why))
+		}
 	}
 	b.settings(&out, style)
 	_, err := w.Write(out.Bytes())
