@@ -242,12 +242,11 @@ func notifySubjects(s *stage) ([]subject, error) {
 		if err != nil {
 			return nil, err
 		}
-		begin := time.Now()
 		reported, err := n.Disarm()
 		if err == nil {
 			err = a.Pass(reported)
 		}
-		return sample{report.FigureSeconds: took.Seconds(), figureResume: time.Since(begin).Seconds()}, err
+		return sample{report.FigureSeconds: took.Seconds()}, err
 	})), nil
 }
 

@@ -93,16 +93,27 @@ func (n *Notifier) Disarm() (reported []int, err error) {
 	return reported, nil
 }
 
-// Pass waits for a stop of each, and lets it run.
+// Pass waits for a stop of each, and lets it run. One that blocks the signal with which
+// it reports (the target's own runtime does) has none, and is left alone after a while.
 func (a *Arrester) Pass(tids []int) error {
+	const while = 5 * time.Millisecond
 	_, err := a.on(func() error {
 		for _, tid := range tids {
-			var ws unix.WaitStatus
-			if _, err := unix.Wait4(tid, &ws, unix.WALL|unix.WNOTHREAD, nil); err != nil {
-				return err
-			}
-			if err := sys.Cont(tid, 0); err != nil {
-				return err
+			for begin := time.Now(); ; {
+				var ws unix.WaitStatus
+				got, err := unix.Wait4(tid, &ws, unix.WALL|unix.WNOTHREAD|unix.WNOHANG, nil)
+				if err != nil {
+					return err
+				}
+				if got == tid {
+					if err := sys.Cont(tid, 0); err != nil {
+						return err
+					}
+					break
+				}
+				if time.Since(begin) > while {
+					break
+				}
 			}
 		}
 		return nil
