@@ -28,12 +28,15 @@ func child(n int) target.Spec {
 // end.
 var wholeCases = []kase{{
 	BenchCase: report.BenchCase{Name: "session", Kind: report.WholeProcess, Figure: report.FigureSeconds,
-		About: "attach to all threads and detach, as a process from its start to its end; massattach with --follow none, and with its default, event"},
+		About: "attach to all threads and detach, as a process from its start to its end; massattach with --follow none, with its default, event, and massattach threads, which only reads /proc"},
 	sizes: allSizes, quick: []int{1_000, 4_000}, spec: mix,
 	subjects: func(s *stage) ([]subject, error) {
 		subjects := []subject{
 			s.command(report.SubjectOurs, "attach", "--for", "0s", "--follow", "none"),
 			s.command(report.SubjectOurs+" event", "attach", "--for", "0s"),
+			// A process that computes as much and traces nobody: what a thread of the
+			// target waits for a CPU meanwhile is no fault of ptrace's.
+			s.command(report.SubjectOurs+" threads", "threads"),
 		}
 		subjects = append(subjects, s.peersOf("strace", "gdb", "lldb", "dlv", "criu", "perf")...)
 		return append(subjects, subject{name: report.SubjectUntouched, run: s.untouchedFor(s.threads())}), nil
@@ -123,8 +126,8 @@ func (s *stage) command(name string, verb ...string) subject {
 			if err := json.Unmarshal(output, &r); err != nil {
 				return fmt.Errorf("%s: %w", verb[0], err)
 			}
-			if verb[0] == "examine" {
-				return nil
+			if verb[0] == "examine" || verb[0] == "threads" {
+				return nil // lists
 			}
 			var all report.Totals
 			if err := json.Unmarshal(r.Threads, &all); err != nil {

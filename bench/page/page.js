@@ -114,13 +114,13 @@
     });
   };
 
-  // rowsOf are the figures of all subjects of some cases, at the size at which most have one.
+  // rowsOf are the figures of all subjects of some cases, at 10,000 threads or the most below.
   const rowsOf = (kases, figure) => {
     const rows = [];
     for (const kase of kases) {
       const all = cells(kase, figure);
-      const count = (n) => all.filter((c) => c.n === n).length;
-      const n = unique(all.map((c) => c.n)).sort((a, b) => count(b) - count(a) || b - a)[0];
+      const ns = unique(all.map((c) => c.n)).sort((a, b) => a - b);
+      const n = ns.filter((n) => n <= 10000).pop() || ns[0];
       for (const c of all.filter((c) => c.n === n)) {
         const name = kase === "stop" ? c.subject.replace("massattach", "stop") : c.subject;
         if (!rows.some((r) => r.name === name)) rows.push({ name, subject: c.subject, value: c.median, n });

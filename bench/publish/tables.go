@@ -143,14 +143,10 @@ func profile(b *report.Bench, c report.BenchCase) string {
 	return s.String()
 }
 
-// headline is how much faster than its peers it is at 10,000 threads, or the size that
-// most have figures for.
+// headline is how much faster than its peers it is, at one size.
 func headline(b *report.Bench) string {
 	const kase = "session"
-	n := 10_000
-	if !slices.Contains(b.Sizes(kase), n) {
-		n = b.Shown(kase)
-	}
+	n := b.Shown(kase)
 	var all [][]string
 	for _, s := range b.Subjects(kase) {
 		t, ok := b.Cell(kase, n, s, report.FigureSeconds)

@@ -164,8 +164,8 @@ func ratio(r Ratio, style Style) string {
 	return median + style.Dim(" ("+Share(r.Low)+"–"+Share(r.High)+")")
 }
 
-// felt is what the target noticed, and what else it took, at the size that most subjects
-// have figures for; nil if there is nothing to say.
+// felt is what the target noticed, and what else it took, at one size; nil if there is
+// nothing to say.
 func (b *Bench) felt(c BenchCase, style Style) *table {
 	n := b.Shown(c.Name)
 	var figures []string
@@ -203,21 +203,15 @@ func (b *Bench) felt(c BenchCase, style Style) *table {
 	return t
 }
 
-// Shown is the size at which most subjects of a case have figures; the larger of two.
-func (b *Bench) Shown(kase string) (best int) {
-	most := -1
-	for _, n := range b.Sizes(kase) {
-		have := 0
-		for _, s := range b.Subjects(kase) {
-			if slices.ContainsFunc(b.Cells, func(c Cell) bool { return c.Case == kase && c.N == n && c.Subject == s && c.Runs > 0 }) {
-				have++
-			}
-		}
-		if have >= most {
-			best, most = n, have
+// Shown is the size that is shown where there is room for one: 10,000 threads, or the
+// most below; if all are larger, the least.
+func (b *Bench) Shown(kase string) (shown int) {
+	for i, n := range b.Sizes(kase) {
+		if i == 0 || n <= 10_000 {
+			shown = n
 		}
 	}
-	return best
+	return shown
 }
 
 // whys says why there are no figures.
