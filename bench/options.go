@@ -53,14 +53,12 @@ type plan struct {
 	noise     int           // rounds of the empty case
 	budget    time.Duration // of the whole; 0: none
 	idle      time.Duration // that an idle session is watched for
+	once      time.Duration // a peer that takes longer runs once
 	noiseSize int
 }
 
-// Peers that take longer are not run as often, or not again: they have lost.
-const (
-	onceAbove  = 5 * time.Second
-	neverAbove = 20 * time.Second
-)
+// neverAbove is how long a peer may take at one size to be run at a larger one.
+const neverAbove = 20 * time.Second
 
 func (o *Options) plan() plan {
 	switch {
@@ -68,8 +66,10 @@ func (o *Options) plan() plan {
 		return *o.pace
 	case o.Quick:
 		return plan{rounds: 5, least: 3, slice: 600 * time.Millisecond, window: 100 * time.Millisecond,
-			limit: 10 * time.Second, noise: 8, budget: 50 * time.Second, idle: time.Second, noiseSize: 2_000}
+			limit: 10 * time.Second, noise: 8, budget: 45 * time.Second, idle: time.Second,
+			once: 500 * time.Millisecond, noiseSize: 2_000}
 	}
 	return plan{rounds: 15, least: 3, slice: 3 * time.Second, window: 200 * time.Millisecond,
-		limit: 30 * time.Second, noise: 20, idle: 2 * time.Second, noiseSize: 10_000}
+		limit: 30 * time.Second, noise: 20, idle: 2 * time.Second,
+		once: 5 * time.Second, noiseSize: 10_000}
 }

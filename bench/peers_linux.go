@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"massattach/internal/report"
@@ -36,13 +37,15 @@ var gdbQuick = []string{"-nx", "-nh", "-q", "-batch",
 	"-iex", "set auto-load off", "-iex", "set auto-solib-add off", "-iex", "set debuginfod enabled off",
 	"-iex", "set libthread-db-search-path /nonexistent", "-iex", "set print thread-events off"}
 
-// manyFiles begins the command line of what opens a file for each thread.
-func manyFiles() []string {
-	if os.Geteuid() != 0 {
+// manyFiles begins the command line of what opens a file for each thread, where the limit
+// of that can be raised.
+var manyFiles = sync.OnceValue(func() []string {
+	raised := []string{"prlimit", "--nofile=500000"}
+	if exec.Command(raised[0], raised[1], "true").Run() != nil {
 		return nil
 	}
-	return []string{"prlimit", "--nofile=500000"}
-}
+	return raised
+})
 
 // peers are all that are known, in the order of the report.
 var peers = []peer{
@@ -109,10 +112,10 @@ var peers = []peer{
 	{
 		name: "perf", tool: "perf", asks: []string{"--version"},
 		argv: func(path string, pid int) []string {
-			return append(manyFiles(), path, "stat", "-e", "task-clock", "-p", pidOf(pid), "--", "true")
+			return append(slices.Clone(manyFiles()), path, "stat", "-e", "task-clock", "-p", pidOf(pid), "--", "true")
 		},
 		holding: func(path string, pid int) []string {
-			return append(manyFiles(), path, "trace", "-s", "-o", "/dev/null", "-p", pidOf(pid))
+			return append(slices.Clone(manyFiles()), path, "trace", "-s", "-o", "/dev/null", "-p", pidOf(pid))
 		},
 	},
 	{

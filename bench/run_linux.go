@@ -150,7 +150,7 @@ func (r *run) measure(ctx context.Context, c *kase, n int) error {
 			}
 			took := time.Now()
 			s.damage = ""
-			figures, err := r.once(ctx, s, t.subject)
+			figures, err := r.take(ctx, s, t.subject)
 			if ctx.Err() != nil {
 				continue
 			}
@@ -164,7 +164,7 @@ func (r *run) measure(ctx context.Context, c *kase, n int) error {
 				t.outcome, t.done = &outcomeError{report.OutcomeRefused, report.Line(err.Error())}, true
 			}
 			elapsed := time.Since(took)
-			if t.subject.peer != "" && elapsed > onceAbove {
+			if t.subject.peer != "" && elapsed > r.plan.once {
 				t.done = true
 				begin = begin.Add(elapsed) // the others have their time all the same
 			}
@@ -203,8 +203,8 @@ func (r *run) measure(ctx context.Context, c *kase, n int) error {
 // somebody has stopped answers nothing.
 const patience = 90 * time.Second
 
-// once has a subject do its thing once.
-func (r *run) once(ctx context.Context, s *stage, who subject) (sample, error) {
+// take has a subject do its thing once.
+func (r *run) take(ctx context.Context, s *stage, who subject) (sample, error) {
 	sub, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	figures, err := s.observe(sub, who.run)

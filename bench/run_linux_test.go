@@ -28,7 +28,7 @@ func build(t *testing.T) []string {
 
 // brisk is a plan that measures everything, and nothing well.
 func brisk() *plan {
-	return &plan{rounds: 1, least: 1, window: 50 * time.Millisecond, limit: 30 * time.Second, noise: 3, idle: 200 * time.Millisecond, noiseSize: 500}
+	return &plan{rounds: 1, least: 1, window: 50 * time.Millisecond, limit: 30 * time.Second, noise: 3, idle: 200 * time.Millisecond, once: 5 * time.Second, noiseSize: 500}
 }
 
 // ofThisTest has all that is started from now on carry a mark, and answers who does that
