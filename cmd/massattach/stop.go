@@ -226,7 +226,8 @@ func (v *stopVerb) keep(ctx context.Context, a *attempt, session *attacher.Sessi
 	var err error
 	if ctx.Err() == nil {
 		v.phases.enter(phaseHold, a.pid)
-		over := v.guard.bound(a.pid, v.hold.Duration)
+		r := held.Report()
+		over := v.guard.bound(a.pid, v.hold.Duration+lettingGo(r.Stopped+r.InKernel))
 		defer over()
 		err = v.stay(ctx, a, session, held)
 	}
@@ -234,6 +235,10 @@ func (v *stopVerb) keep(ctx context.Context, a *attempt, session *attacher.Sessi
 	err = errors.Join(err, held.Resume())
 	return held.Report(), err
 }
+
+// lettingGo is how long it may take to let go of so many threads, beyond the second that
+// the watchdog gives anyway: a busy machine may need that for 100,000.
+func lettingGo(threads int) time.Duration { return time.Duration(threads) * 100 * time.Microsecond }
 
 // code is the exit code for one process.
 func (v *stopVerb) code(r *report.Session, err error, pid int) int {

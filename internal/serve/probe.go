@@ -156,7 +156,8 @@ func standing(threads int) time.Duration {
 }
 
 func (w *watcher) arrestOnce(ctx context.Context, a *attachment, style stopper.Style, within time.Duration) (stopper.Report, error) {
-	defer w.daemon.bound(a.session.PID(), within)()
+	// And as long again to let go.
+	defer w.daemon.bound(a.session.PID(), 2*within)()
 	h, err := a.stopper.Arrest(ctx, stopper.Request{Style: style, Within: within, Partial: true})
 	if err != nil {
 		return stopper.Report{}, err
