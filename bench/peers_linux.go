@@ -47,6 +47,9 @@ var manyFiles = sync.OnceValue(func() []string {
 	return raised
 })
 
+// imagesDir stands for a folder of its own for each dump.
+const imagesDir = "DIR"
+
 // peers are all that are known, in the order of the report.
 var peers = []peer{
 	{
@@ -102,10 +105,13 @@ var peers = []peer{
 		name: "criu", tool: "criu", asks: []string{"--version"},
 		argv: func(path string, pid int) []string {
 			return []string{path, "dump", "--leave-running", "--shell-job", "--ext-unix-sk", "--file-locks", "-v1",
-				"--images-dir", filepath.Join(os.TempDir(), "massattach-criu"), "-t", pidOf(pid)}
+				"--images-dir", imagesDir, "-t", pidOf(pid)}
 		},
-		command: func(_ *stage, argv []string) command {
-			_ = os.MkdirAll(filepath.Join(os.TempDir(), "massattach-criu"), 0o700)
+		command: func(s *stage, argv []string) command {
+			if dir, err := os.MkdirTemp("", "massattach-criu-"); err == nil { // else criu says so
+				s.atEnd(func() error { return os.RemoveAll(dir) })
+				argv[slices.Index(argv, imagesDir)] = dir
+			}
 			return command{argv: argv}
 		},
 	},

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Renews BENCHMARKS.md, its charts and bench/run.json by a full run on this machine. As
-# root, and with nothing else running: it takes some 15 minutes.
+# root, and with nothing else running: it takes some 20 minutes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -44,7 +44,7 @@ eu-stack, SIGSTOP, the cgroup freezer. What the target noticed is the target's o
 account. Figures are medians with their spread; a ratio is given with the interval that
 holds it in 95 of 100 times, and what is within the noise of the machine is called none.
 
-It takes some 15 minutes, with --quick less than one. Ctrl-C prints what is done. A tool
+It takes some 20 minutes, with --quick less than one. Ctrl-C prints what is done. A tool
 that takes over 20 s is not run with more threads; one that takes over 30 s is ended.`,
 		Example: `  sudo massattach bench --quick
   sudo massattach bench --html report.html
@@ -73,7 +73,7 @@ func (v *benchVerb) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	var page io.WriteCloser
 	if v.html != "" {
-		// Before anything is measured: a quarter of an hour is not to be lost for a typo.
+		// Before anything is measured: twenty minutes are not to be lost for a typo.
 		if page, err = os.Create(v.html); err != nil {
 			return v.failed(err, "")
 		}

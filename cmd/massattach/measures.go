@@ -29,10 +29,11 @@ type measures struct {
 	file   string
 	listen string
 
-	rec   metrics.Recorder
-	reg   *prometheus.Registry // nil: to nobody
-	stop  func()               // ends the server; nil: there is none
-	ended chan struct{}        // closed when it has ended
+	rec    metrics.Recorder
+	census *metrics.Census
+	reg    *prometheus.Registry // nil: to nobody
+	stop   func()               // ends the server; nil: there is none
+	ended  chan struct{}        // closed when it has ended
 }
 
 // addFile adds --metrics-file to cmd.
@@ -58,7 +59,8 @@ func (m *measures) begin(all []int) (at string, err error) {
 		}
 	}
 	m.reg = prometheus.NewRegistry()
-	m.reg.MustRegister(&m.rec, metrics.NewCensus(func() []int { return all }), metrics.NewBuildInfo())
+	m.census = metrics.NewCensus(func() []int { return all })
+	m.reg.MustRegister(&m.rec, m.census, metrics.NewBuildInfo())
 	if m.listen == "" {
 		return "", nil
 	}
@@ -113,7 +115,11 @@ func (m *measures) end() error {
 		m.stop()
 		<-m.ended
 	}
-	if m.file == "" || m.reg == nil {
+	if m.reg == nil {
+		return nil
+	}
+	defer m.census.Close()
+	if m.file == "" {
 		return nil
 	}
 	if err := prometheus.WriteToTextfile(m.file, m.reg); err != nil {
