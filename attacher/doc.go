@@ -19,9 +19,9 @@
 // a command for a whole batch ([Session.Do]) and read by snapshot
 // ([Session.Threads], [Session.Subscribe]).
 //
-// A tracer that sleeps in waitid hears of a command by a real-time signal to
-// its thread (number 60), sent again until the command was taken: a signal
-// that comes just before the sleep wakes nobody.
+// A tracer that sleeps in waitid hears of a command by a signal to its
+// thread (SIGVTALRM), sent again until the command was taken: a signal that
+// comes just before the sleep wakes nobody.
 //
 // No lock is held across a system call. Where there are several: a session's
 // list of tracers or a tracer's inbox first, then the set's shards, then the
@@ -80,7 +80,7 @@
 // A program that uses this package must not wait for any child without
 // __WNOTHREAD (a reaper in a container's init does): such a wait takes
 // tracees' stops. Its SIGCHLD gets SA_NOCLDSTOP (see
-// [Options.KeepChildStops]), the handler of signal 60 loses SA_RESTART. No
+// [Options.KeepChildStops]), the handler of SIGVTALRM loses SA_RESTART. No
 // process is started. With FollowEvent three BPF programs are loaded, one set for
 // all sessions, and two threads have the best nice value that is allowed.
 //

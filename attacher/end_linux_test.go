@@ -11,6 +11,8 @@ import (
 	"massattach/internal/target"
 	"massattach/procfs"
 	"massattach/threadset"
+
+	"golang.org/x/sys/unix"
 )
 
 // Case 48: the leader ends first; the tracer goes on with the others, and the
@@ -232,4 +234,35 @@ func TestTracerBreaks(t *testing.T) {
 	if a := account(t, p); a.EINTR != 3 || a.Early != 0 {
 		t.Errorf("EINTR %d, early %d", a.EINTR, a.Early)
 	}
+}
+
+// The user's limit of pending signals is used up, as by a target whose blocked
+// signals pile up: the bell, which is a real-time signal, still wakes a tracer.
+func TestNoRoomForSignals(t *testing.T) {
+	p := start(t, target.Mix(100))
+	s := attach(t, p.PID(), nil)
+	var before unix.Rlimit
+	if err := unix.Prlimit(0, unix.RLIMIT_SIGPENDING, nil, &before); err != nil {
+		t.Fatal(err)
+	}
+	none := before
+	none.Cur = 0
+	if err := unix.Prlimit(0, unix.RLIMIT_SIGPENDING, &none, nil); err != nil {
+		t.Fatal(err)
+	}
+	giveBack := time.AfterFunc(10*time.Second, func() {
+		t.Error("no tracer hears the bell")
+		_ = unix.Prlimit(0, unix.RLIMIT_SIGPENDING, &before, nil)
+	})
+	err := s.Do(t.Context(), procfs.Selection{}, func(*attacher.Owner) error { return nil })
+	if err != nil {
+		t.Errorf("do: %v", err)
+	}
+	detach(t, s)
+	giveBack.Stop()
+	if err := unix.Prlimit(0, unix.RLIMIT_SIGPENDING, &before, nil); err != nil {
+		t.Fatal(err)
+	}
+	free(t, p.PID())
+	undisturbed(t, p)
 }

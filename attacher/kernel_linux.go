@@ -12,15 +12,18 @@ import (
 	"massattach/internal/sys"
 )
 
-// bellSignal wakes a tracer that sleeps in waitid. A real-time signal that
-// neither libc (32, 33) nor Go's runtime uses; one that nobody asked for does
-// nothing, because Go's runtime has a handler for it.
-const bellSignal = syscall.Signal(60)
+// bellSignal wakes a tracer that sleeps in waitid. Neither libc nor Go's runtime
+// uses it, and one that nobody asked for does nothing, because Go's runtime has
+// a handler for it. No real-time signal: where the user's RLIMIT_SIGPENDING is
+// used up, as by the blocked signals of a target, tgkill(2) answers EAGAIN to
+// those, while any other arrives without its siginfo (kernel/signal.c,
+// __send_signal_locked).
+const bellSignal = syscall.SIGVTALRM
 
 // Linux is the kernel that the program runs on.
 //
 // Its first tracer changes two signal actions of the process, in place: the
-// handler that Go's runtime has for real-time signal 60 loses SA_RESTART, and
+// handler that Go's runtime has for SIGVTALRM loses SA_RESTART, and
 // unless keepChildStops that for SIGCHLD gets SA_NOCLDSTOP.
 var Linux Kernel = linux{}
 

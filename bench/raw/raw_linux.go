@@ -87,7 +87,7 @@ func onOneThread(tids []int, options int, living bool) (*Session, error) {
 		me := sys.Gettid()
 		go func() {
 			<-s.end
-			for sys.Kill(me, bell) == nil {
+			for sys.Kill(me, bell) != unix.ESRCH {
 				time.Sleep(time.Millisecond)
 			}
 		}()
@@ -95,8 +95,8 @@ func onOneThread(tids []int, options int, living bool) (*Session, error) {
 	}}, forward)
 }
 
-// bell interrupts the forwarder's wait.
-const bell = syscall.Signal(61)
+// bell interrupts the forwarder's wait, as the attacher's does.
+const bell = syscall.SIGVTALRM
 
 func forward(s *Session) {
 	if sys.MakeInterrupting(bell) != nil {

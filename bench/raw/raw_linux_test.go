@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"massattach/bench/raw"
 	"massattach/internal/target"
@@ -81,5 +82,43 @@ func TestChildren(t *testing.T) {
 			t.Error(err)
 		}
 		s.Release()
+	}
+}
+
+// The user's limit of pending signals is used up: a forwarder is ended by a
+// signal all the same.
+func TestNoRoomForSignals(t *testing.T) {
+	p, err := target.Start(context.Background(), target.Spec{Futex: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	tids, err := raw.List(p.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before unix.Rlimit
+	if err := unix.Prlimit(0, unix.RLIMIT_SIGPENDING, nil, &before); err != nil {
+		t.Fatal(err)
+	}
+	none := before
+	none.Cur = 0
+	s, err := raw.Forward(tids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Prlimit(0, unix.RLIMIT_SIGPENDING, &none, nil); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Prlimit(0, unix.RLIMIT_SIGPENDING, &before, nil) }()
+	done := make(chan struct{})
+	go func() {
+		s.Release()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the forwarder sleeps on")
 	}
 }
