@@ -164,12 +164,21 @@ func TestRaceFullTracer(t *testing.T) {
 // stop.
 func TestRaceBornProcess(t *testing.T) {
 	m := attachertest.New(100, 2)
+	var detached atomic.Int64
+	m.Before = func(op string, tid int) error {
+		if op == "detach" {
+			detached.Store(int64(tid))
+		}
+		return nil
+	}
 	s := attachFake(t, m, follows)
 	pid := m.Fork(101)
-	if pid == 0 || m.TracerOf(pid) == 0 {
-		t.Fatal("the kernel should have made it a tracee")
+	if pid == 0 {
+		t.Fatal("no fork")
 	}
-	eventually(t, "it is let go", func() bool { return m.TracerOf(pid) == 0 && m.State(pid) == 'S' })
+	eventually(t, "it is let go", func() bool {
+		return detached.Load() == int64(pid) && m.TracerOf(pid) == 0 && m.State(pid) == 'S'
+	})
 	m.Kill(pid, syscall.SIGKILL)
 	eventually(t, "it has ended", func() bool { return m.State(pid) == 0 })
 	if pid = m.Fork(101); pid == 0 {
