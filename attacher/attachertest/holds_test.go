@@ -116,7 +116,17 @@ func (o *holder) try(r stopper.Request, bound time.Duration) {
 // lateness is how things were when the time of an arrest was over.
 type lateness struct {
 	still  time.Duration
-	cannot []int // threads that nothing can stop
+	cannot []int // threads that nothing can stop, or could have until just now
+}
+
+// inDisk are the threads in D.
+func (s *simulation) inDisk() (tids []int) {
+	for _, tid := range s.m.Threads() {
+		if s.m.State(tid) == 'D' {
+			tids = append(tids, tid)
+		}
+	}
+	return tids
 }
 
 // deadline looks at that moment, at which nobody can do anything before the
@@ -125,11 +135,9 @@ func (o *holder) deadline(within time.Duration) (end func() *lateness) {
 	var late atomic.Pointer[lateness]
 	s := o.h.sim
 	timer := time.AfterFunc(within, func() {
-		l := &lateness{still: s.still()}
-		for _, tid := range s.m.Threads() {
-			if s.m.State(tid) == 'D' {
-				l.cannot = append(l.cannot, tid)
-			}
+		l := &lateness{still: s.still(), cannot: s.inDisk()}
+		if stuck := s.stuck.Load(); stuck != nil {
+			l.cannot = append(l.cannot, *stuck...)
 		}
 		late.Store(l)
 	})

@@ -26,11 +26,14 @@ type simulation struct {
 	early   atomic.Bool // the leader has not been seized in it, nor anybody by a tool
 	before  []int       // the threads that there were at its beginning
 
+	stuck atomic.Pointer[[]int] // the threads in D when there was nothing to do last
+
 	failing sync.Mutex
 	faults  *rand.Rand
 	failure string
-	broken  bool // a tracer was, or couldn't know what to do
-	left    int  // EINTRs that were left, as the reports say
+	broken  bool  // a tracer was, or couldn't know what to do
+	left    int   // EINTRs that were left, as the reports of the sessions that are over say
+	host    *host // of the session that isn't
 }
 
 // The bounds of a run: so many steps in all and after the last trouble, and so
@@ -148,6 +151,7 @@ func (s *simulation) visit(v *visit) {
 		s.noteBroken()
 		v.rest = 12 * time.Second
 	}
+	s.host = c.h
 	go c.h.run()
 	for s.settle(); !s.failed(); s.settle() {
 		select {
@@ -204,6 +208,7 @@ func (s *simulation) disturb(c *course) {
 
 // idle lets time pass, for there is nothing to do.
 func (s *simulation) idle(c *course) {
+	s.stuck.Store(new(s.inDisk()))
 	s.pass(100 * time.Millisecond)
 	if c.budget > 0 {
 		c.budget-- // a target that is asleep, or gone, must not last for ever
