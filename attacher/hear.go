@@ -55,7 +55,8 @@ func (s *Session) hear(ctx context.Context) {
 			s.summon()
 		}
 		if len(h.Ripe) > 0 {
-			s.seatNewborns(ctx, &u, h.Ripe)
+			u.seat(ctx, newborns(h.Ripe), nil)
+			_ = u.settle(ctx)
 		}
 		if !h.Next.IsZero() {
 			// In one go where that can be: Go's monitor takes the P of who naps,
@@ -69,21 +70,12 @@ func (s *Session) hear(ctx context.Context) {
 	}
 }
 
-// seatNewborns has them seized, and sees that each was the target's: its number
-// may have been given to another in the meantime.
-func (s *Session) seatNewborns(ctx context.Context, u *usher, births []Birth) {
+// newborns are a batch to be seized.
+func newborns(births []Birth) batch {
 	b := batch{born: true}
 	for _, n := range births {
 		b.tids = append(b.tids, n.TID)
 		b.at = append(b.at, n.At)
 	}
-	u.seat(ctx, b, nil)
-	if u.settle(ctx) != nil {
-		return
-	}
-	for _, tid := range b.tids {
-		if !s.process.Has(tid) {
-			s.letGo(ctx, tid) // unless it has ended
-		}
-	}
+	return b
 }

@@ -51,6 +51,8 @@ type Tracer interface {
 	// Seize makes tid a tracee without stopping it (PTRACE_SEIZE). It may
 	// sleep for as long as the target execs.
 	Seize(tid int, options int) error
+	// IsThread says whether tid, a tracee, is a thread of the process pid.
+	IsThread(pid, tid int) bool
 	// Interrupt asks a tracee to stop (PTRACE_INTERRUPT).
 	Interrupt(tid int) error
 	// Cont resumes a stopped tracee and delivers sig unless it is 0.

@@ -65,6 +65,7 @@ type linuxTracer int
 
 func (t linuxTracer) ID() int                                    { return int(t) }
 func (linuxTracer) Seize(tid int, options int) error             { return sys.Seize(tid, options) }
+func (linuxTracer) IsThread(pid, tid int) bool                   { return sys.IsThread(pid, tid) }
 func (linuxTracer) Interrupt(tid int) error                      { return sys.Interrupt(tid) }
 func (linuxTracer) Cont(tid int, sig syscall.Signal) error       { return sys.Cont(tid, sig) }
 func (linuxTracer) Listen(tid int) error                         { return sys.Listen(tid) }

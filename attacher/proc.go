@@ -16,11 +16,14 @@ type Proc interface {
 }
 
 // Process is one process in /proc. Its methods may be called from several
-// threads, but for Chunks and Select, which are for one at a time. A thread that is gone is fs.ErrNotExist.
+// threads, but for Chunks, Newest and Select, which are for one at a time. A thread that is gone is fs.ErrNotExist.
 type Process interface {
 	// Chunks lists the threads once, handing over some at a time; the slice
 	// is the callee's again when yield returns.
 	Chunks(yield func(tids []int) error) error
+	// Newest is Chunks without the first threads of the list, as many as skip
+	// says. The list is in the order of their birth.
+	Newest(skip int, yield func(tids []int) error) error
 	// NumThreads is how many threads the process has now.
 	NumThreads() (int, error)
 	// Has says whether tid is a thread of the process, a zombie included.

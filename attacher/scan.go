@@ -11,8 +11,14 @@ import (
 	"massattach/threadset"
 )
 
-// How many passes an attach makes over threads that don't stand still.
-const passesScan, passesNone = 4, 10
+const (
+	// How many passes an attach makes over threads that don't stand still.
+	passesScan, passesNone = 4, 10
+	// overlap is how many threads that were listed already a look at the newest
+	// lists again: if none of them is left, so many have ended that others may
+	// have moved up behind its back.
+	overlap = 64
+)
 
 // scanner finds the threads that nobody knows yet. One goroutine uses it.
 type scanner struct {
@@ -32,22 +38,42 @@ func newScanner(s *Session) *scanner {
 // converge lists the threads and has those seized that are not known, until a
 // pass finds none. Births are heard of until keep ends.
 //
-// One such pass is enough when the threads that we know are as many as there
-// are. The list alone proves nothing: when a thread ends while it is read, the
-// kernel finds its place again by counting and skips as many that live
+// The list alone proves nothing: when a thread ends while it is read, the kernel
+// finds its place again by counting and skips as many that live
 // (fs/proc/base.c, proc_task_readdir), and the dead who are in the list make
-// up for them.
+// up for them. So a pass that finds nobody is believed if the threads that we know
+// are as many as there are. Where births go on the passes after the second are
+// over the newest threads alone, until one of them finds nobody.
 func (sc *scanner) converge(ctx, keep context.Context) error {
 	limit := passesScan
 	if sc.s.options.Follow == FollowNone {
 		limit = passesNone
 	}
+	quiet := true // the last pass found nobody
 	for i := range limit {
 		if i == 1 {
 			sc.s.listen(keep)
 		}
 		doubts := sc.s.ledger.pass()
-		unknown, complete, err := sc.pass(ctx, i > 0)
+		if i > 1 {
+			known, err := sc.allKnown(ctx)
+			if err != nil {
+				return err
+			}
+			if known && sc.s.ledger.passed(true, doubts) {
+				return nil
+			}
+		}
+		var (
+			unknown  int
+			complete bool
+			err      error
+		)
+		if i < 2 || quiet {
+			unknown, complete, err = sc.pass(ctx, i > 0)
+		} else {
+			unknown, err = sc.newest(ctx)
+		}
 		if err == nil {
 			err = ctx.Err() // tracers may not have heard what they were asked
 		}
@@ -57,9 +83,64 @@ func (sc *scanner) converge(ctx, keep context.Context) error {
 		if sc.s.ledger.passed(unknown == 0 && complete, doubts) && i > 0 {
 			return nil
 		}
+		quiet = unknown == 0
 	}
 	return nil
 }
+
+// allKnown says whether there is nobody who is unknown, by counting alone. Where
+// some can't be seized, or the log of births has some whom nobody has seized yet,
+// it does not know: one of them may have ended, and hide another.
+func (sc *scanner) allKnown(ctx context.Context) (bool, error) {
+	s := sc.s
+	sc.checkLeader(ctx)
+	buried := s.stats.exits.Load()
+	if s.burying.Load() > 0 || s.set.Counts()[threadset.Failed] > 0 || s.births != nil && s.births.Alive() > 0 {
+		return false, nil
+	}
+	complete, err := sc.complete()
+	if err = sc.gone(err); err == nil {
+		err = ctx.Err()
+	}
+	return complete && s.burying.Load() == 0 && s.stats.exits.Load() == buried, err
+}
+
+// newest lists who was born since the last listing, and has those seized that are
+// not known. Where too many have ended for that it lists all.
+func (sc *scanner) newest(ctx context.Context) (unknown int, err error) {
+	last, _ := sc.s.options.Proc.LastPID()
+	begin := time.Now()
+	from, joined := max(0, len(sc.listed)-overlap), false
+	sc.fresh = sc.fresh[:0]
+	err = sc.s.process.Newest(from, func(tids []int) error {
+		if !joined {
+			i := slices.Index(sc.listed[from:], tids[0])
+			if i < 0 {
+				return errMovedUp
+			}
+			sc.listed, joined = sc.listed[:from+i], true
+		}
+		sc.listed = append(sc.listed, tids...)
+		sc.fresh = sc.unknown(tids, sc.fresh)
+		return ctx.Err()
+	})
+	if !joined && (err == nil || errors.Is(err, errMovedUp)) {
+		unknown, _, err = sc.pass(ctx, true)
+		return unknown, err
+	}
+	if err != nil {
+		return 0, sc.gone(err)
+	}
+	sc.last, sc.when = last, begin
+	withdrawn := sc.s.stats.withdrawn.Load()
+	sc.seat(ctx, batch{tids: sc.fresh, born: true}, nil)
+	err = sc.settle(ctx)
+	return len(sc.fresh) - int(sc.s.stats.withdrawn.Load()-withdrawn), err
+}
+
+// errMovedUp says that of the threads that were listed last none is left where it
+// was.
+var errMovedUp = errors.New("too many threads have ended")
 
 // pass lists the threads once and has those seized that are not known. The
 // first pass overlaps the two.

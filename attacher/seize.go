@@ -58,6 +58,9 @@ func (t *tracer) seize(ctx context.Context, b batch) {
 	t.shard.Apply(seized, threadset.Seized)
 	t.joined(seized...)
 	t.tellSeized(seized...)
+	if b.born {
+		t.rejectStrangers(seized)
+	}
 	t.s.ledger.seized(took, begin.Add(last))
 	t.s.ledger.noteGaps(gaps)
 	for i, tid := range refused {

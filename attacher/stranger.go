@@ -12,10 +12,21 @@ import (
 // What the list of threads says about those that are taken for tracees, and
 // are not.
 
-// strangers lets go of tids that were reused by another process between the
-// listing and their SEIZE: a seized thread keeps its tid until its tracer
-// reaps it, so one that is seized, has not ended, and isn't in the process is
-// none of it.
+// rejectStrangers lets go of who was just seized and is no thread of the target:
+// its number was given to another process since it was found. Who is found to be
+// one here remains so, because a tracee keeps its number until its tracer reaps
+// it; but for an exec, which is reported. It is for newborns, of whom there are few:
+// the others are looked up in the next list, see strangers.
+func (t *tracer) rejectStrangers(tids []int) {
+	for _, tid := range tids {
+		if !t.k.IsThread(t.s.pid, tid) {
+			t.reject(tid)
+		}
+	}
+}
+
+// strangers looks at those who are not in the list: one that is seized, has not
+// ended, and isn't in the process is none of it.
 func (sc *scanner) strangers(ctx context.Context) {
 	for _, tid := range sc.s.set.Missing(sc.listed, nil) {
 		// The list may have skipped it: ask for the thread itself.
@@ -24,6 +35,11 @@ func (sc *scanner) strangers(ctx context.Context) {
 		}
 		sc.s.letGo(ctx, tid)
 	}
+	sc.checkLeader(ctx)
+}
+
+// checkLeader finds out what an exec has done to the leader's number.
+func (sc *scanner) checkLeader(ctx context.Context) {
 	sc.s.checkLeader(ctx)
 	sc.revived(ctx)
 }
@@ -68,7 +84,7 @@ func (s *Session) checkLeader(ctx context.Context) {
 	})
 }
 
-// letGo has the owner of tid detach it, at the stop that this takes.
+// letGo has the owner of tid reject it.
 func (s *Session) letGo(ctx context.Context, tid int) {
 	th, ok := s.set.Get(tid)
 	if !ok || !th.Phase.Seized() {
@@ -79,16 +95,20 @@ func (s *Session) letGo(ctx context.Context, tid int) {
 		return
 	}
 	_ = tell(ctx, []*tracer{t}, func(t *tracer) {
-		if th, ok := t.shard.Get(tid); !ok || !th.Phase.Seized() {
-			return
-		}
-		if t.k.Interrupt(tid) == nil {
-			n := t.note(tid)
-			n.asked, n.letGo = true, true
-		} else if _, err := t.k.Look(tid, false); errors.Is(err, syscall.ECHILD) {
-			t.renumbered(tid)
+		if th, ok := t.shard.Get(tid); ok && th.Phase.Seized() {
+			t.reject(tid)
 		}
 	})
+}
+
+// reject detaches a tracee that is not the target's, at the stop that this takes.
+func (t *tracer) reject(tid int) {
+	if _, err := t.k.Look(tid, false); errors.Is(err, syscall.ECHILD) {
+		t.renumbered(tid) // it is none at all, by this number
+	} else if t.k.Interrupt(tid) == nil {
+		n := t.note(tid)
+		n.asked, n.letGo = true, true
+	}
 }
 
 // renumber looks for such a record when the leader reports something and the

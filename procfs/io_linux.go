@@ -62,9 +62,15 @@ func preadFD(fd int, buf []byte, at int64) (int, error) {
 	}
 }
 
-// rewind makes the next getdents start at the first entry.
-func rewind(fd int) error {
-	_, err := unix.Seek(fd, 0, unix.SEEK_SET)
+// seekThread makes the next getdents of a task directory start at thread number
+// n: behind "." and ".." positions count threads (fs/proc/base.c,
+// proc_task_readdir). With 0 it starts at the first entry of any directory.
+func seekThread(fd, n int) error {
+	at := int64(0)
+	if n > 0 {
+		at = int64(n) + 2
+	}
+	_, err := unix.Seek(fd, at, unix.SEEK_SET)
 	return err
 }
 

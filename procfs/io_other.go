@@ -27,7 +27,7 @@ func openAt(int, string) (int, error)         { return -1, unsupported() }
 func closeFD(int)                             {}
 func readFD(int, []byte) (int, error)         { return 0, unsupported() }
 func preadFD(int, []byte, int64) (int, error) { return 0, unsupported() }
-func rewind(int) error                        { return unsupported() }
+func seekThread(int, int) error               { return unsupported() }
 func getdents(int, []byte) (int, error)       { return 0, unsupported() }
 func subdirs(int) (int, error)                { return 0, unsupported() }
 func subdirsAt(int, string) (int, error)      { return 0, unsupported() }

@@ -65,6 +65,54 @@ func TestChunks(t *testing.T) {
 	}
 }
 
+// The list is in the order of births, and can be read from any place.
+func TestNewest(t *testing.T) {
+	parkFor(t, 50, nil)
+	p := self(t)
+	p.buf = make([]byte, 256)
+	// from lists from a place on, and all; the runtime may have a thread born in
+	// between.
+	from := func(skip func(all []int) int) (got, all []int) {
+		t.Helper()
+		eventually(t, "nobody is born beside it", func() bool {
+			before, err1 := p.AppendTIDs(nil)
+			got = nil
+			err2 := p.Newest(skip(before), func(tids []int) error {
+				got = append(got, tids...)
+				return nil
+			})
+			after, err3 := p.AppendTIDs(nil)
+			if err := errors.Join(err1, err2, err3); err != nil {
+				t.Fatal(err)
+			}
+			all = after
+			return slices.Equal(before, after)
+		})
+		return got, all
+	}
+	for _, skip := range []func(all []int) int{
+		func([]int) int { return 0 },
+		func([]int) int { return 1 },
+		func(all []int) int { return len(all) / 2 },
+		func(all []int) int { return len(all) - 1 },
+		func(all []int) int { return len(all) },
+		func(all []int) int { return 10 * len(all) },
+	} {
+		got, all := from(skip)
+		if want := all[min(skip(all), len(all)):]; !slices.Equal(got, want) {
+			t.Errorf("from %d: %v, want %v", skip(all), got, want)
+		}
+	}
+	_, before := from(func([]int) int { return 0 })
+	born := parkFor(t, 5, nil)
+	got, _ := from(func([]int) int { return len(before) })
+	for _, tid := range born.tids {
+		if !slices.Contains(got, tid) && !slices.Contains(before, tid) { // an idle thread of the runtime
+			t.Errorf("%d is new, and not among %v", tid, got)
+		}
+	}
+}
+
 func TestListDoesNotAllocate(t *testing.T) {
 	parkFor(t, 100, nil)
 	p := self(t)

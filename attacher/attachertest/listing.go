@@ -69,13 +69,16 @@ func (p *process) enter(op string, tid int) (*task, error) {
 // thread that comes next, and how many came before; when that thread is gone
 // it counts anew from the leader, and so passes over living ones if others
 // before it have died as well.
-func (p *process) Chunks(yield func(tids []int) error) error {
+func (p *process) Chunks(yield func(tids []int) error) error { return p.Newest(0, yield) }
+
+// Newest is Chunks after a lseek, which counts from the leader.
+func (p *process) Newest(skip int, yield func(tids []int) error) error {
 	if !p.listing.CompareAndSwap(false, true) {
 		return &procfs.Error{Op: "list", PID: p.pid, Err: procfs.ErrListing}
 	}
 	defer p.listing.Store(false)
 	chunk := make([]int, 0, 16)
-	for done, next := 0, 0; ; {
+	for done, next := skip, 0; ; {
 		if _, err := p.enter("list", 0); err != nil {
 			return err
 		}

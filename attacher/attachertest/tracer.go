@@ -226,6 +226,16 @@ func (tr *tracer) Detach(tid int, sig syscall.Signal) error {
 	return nil
 }
 
+// IsThread is do_send_specific's look at a signal 0, whoever asks.
+func (tr *tracer) IsThread(pid, tid int) bool {
+	if err := tr.begin("isthread", tid); err != nil {
+		return err != syscall.ESRCH
+	}
+	defer tr.m.unlock()
+	t := tr.m.tasks[tid]
+	return t != nil && t.g.pid == pid
+}
+
 // Ring wakes a Look that sleeps. One that doesn't is not woken later either:
 // the signal's handler has run by then.
 func (tr *tracer) Ring() error {

@@ -46,6 +46,7 @@ func MakeInterrupting(syscall.Signal) error { return errors.ErrUnsupported }
 func Ignored(syscall.Signal) bool           { return false }
 func Kill(int, syscall.Signal) error        { return errors.ErrUnsupported }
 func RaisePriority(int) (restore func())    { return func() {} }
+func IsThread(int, int) bool                { return false }
 func Gettid() int                           { return 0 }
 func ReadMemory(int, uint64, []byte) error  { return errors.ErrUnsupported }
 func WriteMemory(int, uint64, []byte) error { return errors.ErrUnsupported }

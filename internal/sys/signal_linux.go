@@ -82,6 +82,12 @@ func Kill(tid int, sig syscall.Signal) error {
 	return unix.Tgkill(unix.Getpid(), tid, sig)
 }
 
+// IsThread says whether tid is a thread of the process pid, an exited one that
+// nobody has reaped included. It sends nothing: signal 0 is refused
+// with ESRCH for the thread of another process, and not before that
+// with EPERM (kernel/signal.c, do_send_specific).
+func IsThread(pid, tid int) bool { return unix.Tgkill(pid, tid, 0) != unix.ESRCH }
+
 // Gettid answers the id of the calling thread.
 func Gettid() int { return unix.Gettid() }
 

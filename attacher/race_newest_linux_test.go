@@ -1,0 +1,89 @@
+package attacher_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"massattach/attacher"
+	"massattach/attacher/attachertest"
+)
+
+// newborns has a thread born whenever the threads are counted, so that no pass
+// is the last, until it is told to stop; then it answers how many calls have listed
+// threads.
+func newborns(m *attachertest.Machine, at func(count int64)) (stop func() (lists int64)) {
+	var counts, lists atomic.Int64
+	var over atomic.Bool
+	m.Before = func(op string, tid int) error {
+		if over.Load() {
+			return nil
+		}
+		switch op {
+		case "list":
+			lists.Add(1)
+		case "threads":
+			at(counts.Add(1))
+			m.Spawn(0)
+		}
+		return nil
+	}
+	return func() int64 {
+		over.Store(true)
+		return lists.Load()
+	}
+}
+
+// Births without end cost an attach two looks at all threads, and then some at the
+// newest.
+func TestRaceNewest(t *testing.T) {
+	const threads, chunk = 2_000, 10
+	for _, follow := range []attacher.Follow{attacher.FollowScan, attacher.FollowNone} {
+		m := attachertest.New(100, threads)
+		m.ChunkSize = chunk
+		stop := newborns(m, func(int64) {})
+		s := attachFake(t, m, attacher.Options{Follow: follow})
+		n := stop()
+		if all := int64(threads / chunk); n < 2*all || n > 2*all+all/2 {
+			t.Errorf("%v: %d calls that list, %d list all", follow, n, all)
+		}
+		if r := s.Report(); r.Converged || r.Threads.Born == 0 {
+			t.Errorf("%v: converged %v, %d born", follow, r.Converged, r.Threads.Born)
+		}
+		// Who was born during the last pass may be unknown.
+		if missed := untraced(m); len(missed) > 4 {
+			t.Errorf("%v: threads %v were missed", follow, missed)
+		}
+		quiet(t, m, s)
+	}
+}
+
+// Of those who came last so many end that others move up to where they were: all
+// are listed again, and nobody is missed.
+func TestRaceNewestMovedUp(t *testing.T) {
+	m := attachertest.New(100, 400)
+	m.ChunkSize = 50
+	stop := newborns(m, func(count int64) {
+		if count != 1 {
+			return
+		}
+		for tid := 300; tid < 500; tid++ {
+			m.Exit(tid, 0)
+		}
+		for range 150 {
+			m.Spawn(0)
+		}
+		for len(m.Threads()) > 350 { // seized ones go when they are reaped
+			time.Sleep(time.Millisecond)
+		}
+	})
+	s := attachFake(t, m, attacher.Options{Follow: attacher.FollowScan, Settle: time.Hour})
+	n := stop()
+	if missed := untraced(m); len(missed) > 4 {
+		t.Errorf("%d threads were missed: %v", len(missed), missed)
+	}
+	if n < 400/50+350/50 {
+		t.Errorf("%d calls that list", n)
+	}
+	quiet(t, m, s)
+}
