@@ -33,6 +33,7 @@ type tool struct {
 	// Before a program is started, which inherits what is ignored.
 	catchStops func()
 
+	release func()          // of attacher.Confine, nil for none; see spread
 	kernel  attacher.Kernel // nil for the real one
 	program string          // that the watchdog is; "" for this one
 }
@@ -40,7 +41,9 @@ type tool struct {
 // run runs the command and answers its exit code. It returns when nothing of
 // it is left behind in anybody.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	t := &tool{stdin: stdin, stdout: stdout, stderr: stderr}
+	// At once: soon the runtime has spread over the CPUs.
+	t := &tool{stdin: stdin, stdout: stdout, stderr: stderr, release: attacher.Confine()}
+	defer t.spread()
 	return t.run(ctx, args)
 }
 
@@ -56,6 +59,13 @@ func (t *tool) run(ctx context.Context, args []string) int {
 	root := t.root()
 	root.SetArgs(args)
 	return t.exit(root.ExecuteContext(ctx))
+}
+
+// spread has this process run on every CPU again.
+func (t *tool) spread() {
+	if t.release != nil {
+		t.release()
+	}
 }
 
 const examples = `  massattach demo                         what attaching does, and what stopping does
@@ -96,6 +106,13 @@ again without a trace.`,
 			}
 			return exitCode(exitUsage)
 		},
+	}
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		switch cmd.Name() {
+		case "attach", "stop", "watch": // not before they have attached
+		default:
+			t.spread()
+		}
 	}
 	root.SetIn(t.stdin)
 	root.SetOut(t.stdout)

@@ -164,6 +164,12 @@ func (v *visit) result(codes []int, failed error) error {
 	return nil
 }
 
+// letGo ends a session, and takes few CPUs for that.
+func letGo(s *attacher.Session) error {
+	defer attacher.Confine()()
+	return s.Close()
+}
+
 // attend attaches to one process, stays and lets go. It calls attached, if that
 // is not nil, before it stays.
 func (v *visit) attend(ctx context.Context, pid int, attached func(*attacher.Session)) outcome {
@@ -184,6 +190,7 @@ func (v *visit) attend(ctx context.Context, pid int, attached func(*attacher.Ses
 	}
 	begin := time.Now()
 	if !v.bounded || v.hold.Duration > 0 {
+		v.spread()
 		r := report.FromAttacher(session.Report())
 		v.notes.say("%s", a.status(r))
 		if v.stay(ctx, session) && v.several && !v.live {
@@ -193,7 +200,7 @@ func (v *visit) attend(ctx context.Context, pid int, attached func(*attacher.Ses
 	}
 	stayed := time.Since(begin)
 	v.phases.enter(phaseDetach, pid)
-	err = session.Close()
+	err = letGo(session)
 	o := outcome{report: report.FromAttacher(session.Report())}
 	o.report.NSPID = a.nspid
 	o.report.Stayed = stayed

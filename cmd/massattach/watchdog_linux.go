@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"time"
 
+	"massattach/internal/sys"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -127,6 +129,7 @@ func watchdog() {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	_ = os.WriteFile("/proc/self/comm", []byte(watchdogComm), 0)
 	closeInherited(watchStat)
+	sys.RunAnywhere() // it has begun on the CPU of the command, see attacher.Confine
 	ends := []unix.PollFd{
 		{Fd: watchPipe, Events: unix.POLLIN}, // POLLHUP is always asked for
 		{Fd: watchProcess, Events: unix.POLLIN},
