@@ -24,11 +24,15 @@ struct birth {
 // pid_ns; 0 is the initial one.
 const volatile __u32 pid_ns = 0;
 
-__u64 targets[TARGETS]; // the processes that are followed, each in its place
-struct birth births[ENTRIES];
-__u64 last[ENTRIES]; // by thread, the seq of its entry: see on_exit
-__u64 head;	     // entries so far
-__u64 awake;	     // the reader looks by itself
+// What user space maps; log_linux.go knows the order. It is hidden from the loader,
+// which would copy 3 MB of zeros of every variable, and again into the kernel.
+struct {
+	__u64 targets[TARGETS]; // the processes that are followed, each in its place
+	struct birth births[ENTRIES];
+	__u64 last[ENTRIES]; // by thread, the seq of its entry: see on_exit
+	__u64 head;	     // entries so far
+	__u64 awake;	     // the reader looks by itself
+} memory __hidden;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -39,9 +43,9 @@ struct {
 // at head since: the full barrier is the atomic add to that.
 static __always_inline void wake(void)
 {
-	if (awake)
+	if (memory.awake)
 		return;
-	awake = 1;
+	memory.awake = 1;
 	__u64 word = 0;
 	bpf_ringbuf_output(&bell, &word, sizeof(word), BPF_RB_FORCE_WAKEUP);
 }
@@ -50,13 +54,13 @@ static __always_inline void wake(void)
 static __always_inline __u32 followed(struct task_struct *task)
 {
 	__u32 process = process_of(task, pid_ns);
-	return targets[process % TARGETS] == process ? process : 0;
+	return memory.targets[process % TARGETS] == process ? process : 0;
 }
 
 static __always_inline void note(__u32 process, __u32 tid)
 {
-	__u64 i = __sync_fetch_and_add(&head, 1);
-	struct birth *b = &births[i % ENTRIES];
+	__u64 i = __sync_fetch_and_add(&memory.head, 1);
+	struct birth *b = &memory.births[i % ENTRIES];
 	__sync_lock_test_and_set(&b->seq, 0);
 	b->born = bpf_ktime_get_ns();
 	b->tid = tid;
@@ -64,7 +68,7 @@ static __always_inline void note(__u32 process, __u32 tid)
 	b->dead = 0;
 	__sync_lock_test_and_set(&b->seq, i + 1);
 	if (tid)
-		last[tid % ENTRIES] = i + 1;
+		memory.last[tid % ENTRIES] = i + 1;
 	wake();
 }
 
@@ -87,8 +91,8 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	if (!followed(task))
 		return 0;
 	__u32 tid = number_of(task, pid_ns);
-	__u64 seq = last[tid % ENTRIES];
-	struct birth *b = &births[(seq - 1) % ENTRIES];
+	__u64 seq = memory.last[tid % ENTRIES];
+	struct birth *b = &memory.births[(seq - 1) % ENTRIES];
 	if (seq && b->seq == seq && b->tid == tid)
 		b->dead = 1;
 	return 0;

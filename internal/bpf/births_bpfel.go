@@ -20,12 +20,7 @@ const (
 	birthsProgOnExec = "on_exec"
 	birthsProgOnExit = "on_exit"
 	birthsProgOnFork = "on_fork"
-	birthsVarAwake   = "awake"
-	birthsVarBirths  = "births"
-	birthsVarHead    = "head"
-	birthsVarLast    = "last"
 	birthsVarPidNs   = "pid_ns"
-	birthsVarTargets = "targets"
 )
 
 // loadBirths returns the embedded CollectionSpec for births.
@@ -86,12 +81,7 @@ type birthsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type birthsVariableSpecs struct {
-	Awake   *ebpf.VariableSpec `ebpf:"awake"`
-	Births  *ebpf.VariableSpec `ebpf:"births"`
-	Head    *ebpf.VariableSpec `ebpf:"head"`
-	Last    *ebpf.VariableSpec `ebpf:"last"`
-	PidNs   *ebpf.VariableSpec `ebpf:"pid_ns"`
-	Targets *ebpf.VariableSpec `ebpf:"targets"`
+	PidNs *ebpf.VariableSpec `ebpf:"pid_ns"`
 }
 
 // birthsObjects contains all objects after they have been loaded into the kernel.
@@ -127,12 +117,7 @@ func (m *birthsMaps) Close() error {
 //
 // It can be passed to loadBirthsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type birthsVariables struct {
-	Awake   *ebpf.Variable `ebpf:"awake"`
-	Births  *ebpf.Variable `ebpf:"births"`
-	Head    *ebpf.Variable `ebpf:"head"`
-	Last    *ebpf.Variable `ebpf:"last"`
-	PidNs   *ebpf.Variable `ebpf:"pid_ns"`
-	Targets *ebpf.Variable `ebpf:"targets"`
+	PidNs *ebpf.Variable `ebpf:"pid_ns"`
 }
 
 // birthsPrograms contains all programs after they have been loaded into the kernel.

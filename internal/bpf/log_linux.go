@@ -41,6 +41,13 @@ type birthLog struct {
 	readers map[int][]*Births // by process
 }
 
+// birthsMemory is the map of what is shared with the programs, and memoryWords its
+// length.
+const (
+	birthsMemory = ".bss"
+	memoryWords  = mostTarget + logSize*entryWords + logSize + 2
+)
+
 // birthsLoaded is what of the object is in the kernel.
 type birthsLoaded struct {
 	OnFork *ebpf.Program `ebpf:"on_fork"`
@@ -95,6 +102,7 @@ func (l *birthLog) open() error {
 	if l.clock, err = clockOffset(); err != nil {
 		return err
 	}
+	spec.Maps[birthsMemory].Contents = nil // zeros, as the kernel makes it
 	if err := spec.LoadAndAssign(&l.programs, &ebpf.CollectionOptions{Cache: kernelTypes}); err != nil {
 		return err
 	}
@@ -102,13 +110,17 @@ func (l *birthLog) open() error {
 		return err
 	}
 	memory := l.programs.Memory
+	if size := memory.ValueSize(); size != 8*memoryWords {
+		return fmt.Errorf("the log has %d bytes, and not %d", size, 8*memoryWords)
+	}
 	if l.shared, err = sys.MapShared(memory.FD(), int(memory.ValueSize())); err != nil {
 		return err
 	}
-	variable := func(name string) []atomic.Uint64 { return l.shared.Words[spec.Variables[name].Offset/8:] }
-	l.head, l.awake = &variable(birthsVarHead)[0], &variable(birthsVarAwake)[0]
-	l.entries = variable(birthsVarBirths)[:logSize*entryWords]
-	l.last, l.followed = variable(birthsVarLast)[:logSize], variable(birthsVarTargets)[:mostTarget]
+	words := l.shared.Words
+	l.followed, words = words[:mostTarget], words[mostTarget:]
+	l.entries, words = words[:logSize*entryWords], words[logSize*entryWords:]
+	l.last, words = words[:logSize], words[logSize:]
+	l.head, l.awake = &words[0], &words[1]
 	// Births last: who is in the log is heard of when it ends.
 	for _, p := range []*ebpf.Program{l.programs.OnExit, l.programs.OnExec, l.programs.OnFork} {
 		a, err := link.AttachTracing(link.TracingOptions{Program: p})
