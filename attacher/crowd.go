@@ -42,43 +42,6 @@ func Hurry() {
 	}
 }
 
-// Where few CPUs are free an attach, and a detach, would take more of them than
-// there are: somebody lists, several seize, and Go's runtime works as well. A
-// thread of the target that they displace waits for a tick of the clock, 4 ms or
-// so, although on two CPUs all of that is hardly quicker than on one: the kernel
-// lets one thread seize at a time (kernel/ptrace.c, tasklist_lock).
-
-// spare is how many free CPUs are enough for all that.
-const spare = 3
-
-// Confine has this process run on the CPU that the caller is on until release is
-// called, where few CPUs are free, and it isn't crowded as for [Hurry]. It is for a
-// program that does nothing but trace, at its start and while it attaches and
-// detaches: not while it passes signals on, which it may have to do beside others.
-func Confine() (release func()) {
-	running, err := ProcFS{}.Running()
-	if err != nil || running >= crowd*runtime.NumCPU() || runtime.NumCPU()-running+ownRunning() >= spare {
-		return func() {}
-	}
-	return sys.Confine()
-}
-
-// ownRunning is how many of the running threads are this process's.
-func ownRunning() (n int) {
-	self, err := procfs.FS{}.Open(os.Getpid())
-	if err != nil {
-		return 1
-	}
-	defer self.Close()
-	tids, _ := self.AppendTIDs(nil)
-	for _, tid := range tids {
-		if st, err := self.Stat(tid); err == nil && st.State == 'R' {
-			n++
-		}
-	}
-	return n
-}
-
 // crowded says whether it is.
 func crowded(p Proc) bool {
 	n, err := p.Running()

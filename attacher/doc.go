@@ -80,8 +80,9 @@
 // A program that uses this package must not wait for any child without
 // __WNOTHREAD (a reaper in a container's init does): such a wait takes
 // tracees' stops. Its SIGCHLD gets SA_NOCLDSTOP (see
-// [Options.KeepChildStops]), the handler of SIGVTALRM loses SA_RESTART. No
-// process is started. With FollowEvent three BPF programs are loaded, one set for
+// [Options.KeepChildStops]), the handler of SIGVTALRM loses SA_RESTART,
+// and must be there: a signal.Ignore of it fails an attach, a signal.Notify hears
+// the tracers being woken. No process is started. With FollowEvent three BPF programs are loaded, one set for
 // all sessions, and two threads have the best nice value that is allowed.
 //
 // A target that is a child of the program itself is a special case. Its exit

@@ -237,7 +237,7 @@ func TestTracerBreaks(t *testing.T) {
 }
 
 // The user's limit of pending signals is used up, as by a target whose blocked
-// signals pile up: the bell, which is a real-time signal, still wakes a tracer.
+// signals pile up: the bell still wakes a tracer, as a real-time signal would not.
 func TestNoRoomForSignals(t *testing.T) {
 	p := start(t, target.Mix(100))
 	s := attach(t, p.PID(), nil)

@@ -3,6 +3,7 @@
 package attacher
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"syscall"
@@ -36,7 +37,7 @@ func (linux) Tracer() (Tracer, error) {
 		return nil, ErrUnfit
 	}
 	if err := sys.MakeInterrupting(bellSignal); err != nil {
-		return nil, os.NewSyscallError("rt_sigaction", err)
+		return nil, fmt.Errorf("have %v wake this thread (no handler: signal.Ignore?): %w", bellSignal, err)
 	}
 	return linuxTracer(tid), nil
 }

@@ -27,8 +27,8 @@ type Report struct {
 	// is not what was asked for: what FollowEvent lacks here.
 	Follow        Follow
 	FollowMissing string
-	// Converged: the last pass over the threads found nobody unknown (in
-	// scan mode: nobody who had lived for Settle).
+	// Converged: the last pass over the threads, or a count of them, found nobody
+	// unknown (in scan mode: nobody who had lived for Settle).
 	Converged bool
 	Passes    int
 	Ended     bool // the target has ended

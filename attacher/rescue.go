@@ -63,6 +63,7 @@ func (s *Session) isSeating() bool {
 // word of them.
 func (t *tracer) reapDead(calls *sync.WaitGroup) {
 	var dead []Stop
+	t.s.burying.Add(1) // until the tracer has buried them
 	reap := func(tid int) {
 		if t.s.ownChild && tid == t.s.pid {
 			return // the exit of our own child is its parent's: see ended
@@ -85,6 +86,7 @@ func (t *tracer) reapDead(calls *sync.WaitGroup) {
 		}
 	}
 	if len(dead) == 0 {
+		t.s.burying.Add(-1)
 		return
 	}
 	c := t.post(func(t *tracer) {
@@ -95,7 +97,12 @@ func (t *tracer) reapDead(calls *sync.WaitGroup) {
 		})
 	})
 	// It may be asleep again before it has seen this.
-	calls.Go(func() { _ = deliver(context.Background(), []order{{t, c}}) })
+	calls.Go(func() {
+		_ = deliver(context.Background(), []order{{t, c}})
+		<-c.done
+		t.s.burying.Add(-1)
+		t.s.summon()
+	})
 }
 
 // unknown lists the threads that no record knows, and so does not disturb the

@@ -54,8 +54,8 @@ func (sc *scanner) converge(ctx, keep context.Context) error {
 		if i == 1 {
 			sc.s.listen(keep)
 		}
-		doubts := sc.s.ledger.pass()
 		if i > 1 {
+			doubts := sc.s.ledger.pass()
 			known, err := sc.allKnown(ctx)
 			if err != nil {
 				return err
@@ -64,16 +64,12 @@ func (sc *scanner) converge(ctx, keep context.Context) error {
 				return nil
 			}
 		}
-		var (
-			unknown  int
-			complete bool
-			err      error
-		)
+		pass := sc.newest
 		if i < 2 || quiet {
-			unknown, complete, err = sc.pass(ctx, i > 0)
-		} else {
-			unknown, err = sc.newest(ctx)
+			pass = sc.pass
 		}
+		doubts := sc.s.ledger.pass()
+		unknown, complete, err := pass(ctx, i > 0)
 		if err == nil {
 			err = ctx.Err() // tracers may not have heard what they were asked
 		}
@@ -89,13 +85,13 @@ func (sc *scanner) converge(ctx, keep context.Context) error {
 }
 
 // allKnown says whether there is nobody who is unknown, by counting alone. Where
-// some can't be seized, or the log of births has some whom nobody has seized yet,
-// it does not know: one of them may have ended, and hide another.
+// some can't be seized, there have been strangers, or the log of births has some whom
+// nobody has seized, it does not know: one of them may hide another.
 func (sc *scanner) allKnown(ctx context.Context) (bool, error) {
 	s := sc.s
 	sc.checkLeader(ctx)
 	buried := s.stats.exits.Load()
-	if s.burying.Load() > 0 || s.set.Counts()[threadset.Failed] > 0 || s.births != nil && s.births.Alive() > 0 {
+	if s.burying.Load() > 0 || s.strangers.Load() || s.set.Counts()[threadset.Failed] > 0 || s.births != nil && s.births.Alive() > 0 {
 		return false, nil
 	}
 	complete, err := sc.complete()
@@ -105,12 +101,15 @@ func (sc *scanner) allKnown(ctx context.Context) (bool, error) {
 	return complete && s.burying.Load() == 0 && s.stats.exits.Load() == buried, err
 }
 
-// newest lists who was born since the last listing, and has those seized that are
-// not known. Where too many have ended for that it lists all.
-func (sc *scanner) newest(ctx context.Context) (unknown int, err error) {
+// newest is a pass over those who were born since the last listing; it is never
+// complete. Where too many have ended for that, or there are few, it is over all.
+func (sc *scanner) newest(ctx context.Context, born bool) (unknown int, complete bool, err error) {
+	if len(sc.listed) <= overlap {
+		return sc.pass(ctx, born)
+	}
 	last, _ := sc.s.options.Proc.LastPID()
 	begin := time.Now()
-	from, joined := max(0, len(sc.listed)-overlap), false
+	from, joined := len(sc.listed)-overlap, false
 	sc.fresh = sc.fresh[:0]
 	err = sc.s.process.Newest(from, func(tids []int) error {
 		if !joined {
@@ -125,17 +124,16 @@ func (sc *scanner) newest(ctx context.Context) (unknown int, err error) {
 		return ctx.Err()
 	})
 	if !joined && (err == nil || errors.Is(err, errMovedUp)) {
-		unknown, _, err = sc.pass(ctx, true)
-		return unknown, err
+		return sc.pass(ctx, born)
 	}
 	if err != nil {
-		return 0, sc.gone(err)
+		return 0, false, sc.gone(err)
 	}
 	sc.last, sc.when = last, begin
 	withdrawn := sc.s.stats.withdrawn.Load()
-	sc.seat(ctx, batch{tids: sc.fresh, born: true}, nil)
+	sc.seat(ctx, batch{tids: sc.fresh, born: born}, nil)
 	err = sc.settle(ctx)
-	return len(sc.fresh) - int(sc.s.stats.withdrawn.Load()-withdrawn), err
+	return len(sc.fresh) - int(sc.s.stats.withdrawn.Load()-withdrawn), false, err
 }
 
 // errMovedUp says that of the threads that were listed last none is left where it

@@ -58,8 +58,9 @@ func (t *tracer) seize(ctx context.Context, b batch) {
 	t.shard.Apply(seized, threadset.Seized)
 	t.joined(seized...)
 	t.tellSeized(seized...)
+	natives := seized
 	if b.born {
-		t.rejectStrangers(seized)
+		natives = t.rejectStrangers(seized)
 	}
 	t.s.ledger.seized(took, begin.Add(last))
 	t.s.ledger.noteGaps(gaps)
@@ -73,7 +74,7 @@ func (t *tracer) seize(ctx context.Context, b batch) {
 		f(took)
 	}
 	if b.born {
-		for _, tid := range seized {
+		for _, tid := range natives {
 			t.s.stats.births.Add(1)
 			t.s.publish(Event{Kind: EventBirth, TID: tid})
 		}

@@ -49,6 +49,7 @@ type Session struct {
 	strays    []int         // threads that a full tracer has put down; guarded by mu
 	ended     chan struct{} // closed when it has
 	burying   atomic.Int32  // tracers that reap somebody, and have not told yet
+	strangers atomic.Bool   // there has been a tracee that was none of the target's
 	cancel    context.CancelFunc
 	keeping   sync.WaitGroup
 	seating   chan struct{}  // somebody is about to be seized

@@ -12,17 +12,21 @@ import (
 // What the list of threads says about those that are taken for tracees, and
 // are not.
 
-// rejectStrangers lets go of who was just seized and is no thread of the target:
-// its number was given to another process since it was found. Who is found to be
-// one here remains so, because a tracee keeps its number until its tracer reaps
-// it; but for an exec, which is reported. It is for newborns, of whom there are few:
-// the others are looked up in the next list, see strangers.
-func (t *tracer) rejectStrangers(tids []int) {
+// rejectStrangers answers who of those that were just seized are threads of the
+// target, and lets go of the others, whose numbers were given to another process
+// since they were found. Who is one here remains so, because a tracee keeps its
+// number until its tracer reaps it; but for an exec, which is reported. It is for
+// newborns, of whom there are few: the others are looked up in the next list, see
+// strangers.
+func (t *tracer) rejectStrangers(tids []int) (natives []int) {
 	for _, tid := range tids {
-		if !t.k.IsThread(t.s.pid, tid) {
+		if t.k.IsThread(t.s.pid, tid) {
+			natives = append(natives, tid)
+		} else {
 			t.reject(tid)
 		}
 	}
+	return natives
 }
 
 // strangers looks at those who are not in the list: one that is seized, has not
@@ -105,7 +109,7 @@ func (s *Session) letGo(ctx context.Context, tid int) {
 func (t *tracer) reject(tid int) {
 	if _, err := t.k.Look(tid, false); errors.Is(err, syscall.ECHILD) {
 		t.renumbered(tid) // it is none at all, by this number
-	} else if t.k.Interrupt(tid) == nil {
+	} else if t.s.strangers.Store(true); t.k.Interrupt(tid) == nil {
 		n := t.note(tid)
 		n.asked, n.letGo = true, true
 	}

@@ -314,18 +314,23 @@ func (t *tracer) note(tid int) *note {
 // It is not for ever. Signals may come without end, and a thread in D, or one
 // that waits for a vfork child, can't stop now.
 func (t *tracer) settle() {
+	// It is not by the time alone: many tracers may end at once on few CPUs.
+	const settleRounds = 8
 	const flooded = 5 * time.Millisecond
 	patience := 50 * time.Millisecond
 	if t.s.crowded.Load() {
 		patience = time.Second // everybody is slower
 	}
-	for begin := t.s.now(); !t.idle; {
+	for begin, rounds := t.s.now(), 1; !t.idle; rounds++ {
 		// Most often that is all: nobody has anything to say.
 		ws, err := t.k.Look(0, false)
 		if err != nil || ws.TID == 0 && !t.asking() {
 			return
 		}
 		passed := t.s.now().Sub(begin)
+		if rounds < settleRounds {
+			passed = 0 // others had the CPU
+		}
 		if passed >= patience || passed >= flooded && !t.asking() {
 			return
 		}

@@ -24,7 +24,7 @@ const listBuffer = 8 << 10
 //
 // The methods that read a thread may be called by any number of goroutines at a
 // time, and so may Close. Listing has one buffer and one position in the
-// directory: AppendTIDs, Chunks, Select and Threads are for one goroutine at a
+// directory: AppendTIDs, Chunks, Newest, Select and Threads are for one goroutine at a
 // time; a second one gets ErrListing.
 type Process struct {
 	pid int

@@ -33,7 +33,7 @@ type tool struct {
 	// Before a program is started, which inherits what is ignored.
 	catchStops func()
 
-	release func()          // of attacher.Confine, nil for none; see spread
+	release func()          // of confine; nil for none
 	kernel  attacher.Kernel // nil for the real one
 	program string          // that the watchdog is; "" for this one
 }
@@ -42,7 +42,7 @@ type tool struct {
 // it is left behind in anybody.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	// At once: soon the runtime has spread over the CPUs.
-	t := &tool{stdin: stdin, stdout: stdout, stderr: stderr, release: attacher.Confine()}
+	t := &tool{stdin: stdin, stdout: stdout, stderr: stderr, release: confine()}
 	defer t.spread()
 	return t.run(ctx, args)
 }
@@ -59,13 +59,6 @@ func (t *tool) run(ctx context.Context, args []string) int {
 	root := t.root()
 	root.SetArgs(args)
 	return t.exit(root.ExecuteContext(ctx))
-}
-
-// spread has this process run on every CPU again.
-func (t *tool) spread() {
-	if t.release != nil {
-		t.release()
-	}
 }
 
 const examples = `  massattach demo                         what attaching does, and what stopping does
@@ -108,9 +101,7 @@ again without a trace.`,
 		},
 	}
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
-		switch cmd.Name() {
-		case "attach", "stop", "watch": // not before they have attached
-		default:
+		if cmd.Annotations[confined] == "" {
 			t.spread()
 		}
 	}

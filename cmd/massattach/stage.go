@@ -115,9 +115,7 @@ func (s *stage) attach(ctx context.Context, r *report.Trial, next string, meanwh
 	if err != nil {
 		return err
 	}
-	release := attacher.Confine()
 	session, err := attacher.Attach(ctx, s.target.PID(), &attacher.Options{Follow: follow, Kernel: s.verb.kernel})
-	release()
 	if err != nil {
 		return err
 	}
@@ -142,7 +140,7 @@ func (s *stage) attach(ctx context.Context, r *report.Trial, next string, meanwh
 		n = signals()
 	}
 	stayed := time.Since(begin)
-	err = errors.Join(err, letGo(session))
+	err = errors.Join(err, session.Close())
 	r.Session = report.FromAttacher(session.Report())
 	r.Session.Stayed, r.Session.Stop = stayed, stop
 	r.Followed = r.Session.Events.Births

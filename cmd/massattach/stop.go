@@ -123,7 +123,6 @@ func (v *stopVerb) attend(ctx context.Context, pid int) outcome {
 	loaded, unload := v.preload()
 	defer unload()
 	session, err := a.attach(ctx)
-	v.spread() // tracees that stop by the thousand keep every CPU busy
 	v.bar.finish()
 	if err != nil {
 		o := a.broken(err)
@@ -149,7 +148,7 @@ func (v *stopVerb) attend(ctx context.Context, pid int) outcome {
 	stop := report.FromStopper(account)
 	stop.Selected, stop.Interrupted = !v.sel.All(), interrupted
 	v.phases.enter(phaseDetach, pid)
-	err = errors.Join(err, letGo(session))
+	err = errors.Join(err, session.Close())
 	r := report.FromAttacher(session.Report())
 	r.Stop, r.NSPID, r.Stayed = stop, a.nspid, time.Since(begin)
 	return outcome{report: r, code: v.code(r, err, pid)}

@@ -48,6 +48,7 @@ func newVisit(t *tool) visit {
 
 // addTo adds the flags to cmd.
 func (v *visit) addTo(cmd *cobra.Command) {
+	cmd.Annotations = map[string]string{confined: "yes"}
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	fs.Var(&v.hold, "for", "stay this long; 0s lets go at once")
@@ -164,9 +165,12 @@ func (v *visit) result(codes []int, failed error) error {
 	return nil
 }
 
-// letGo ends a session, and takes few CPUs for that.
-func letGo(s *attacher.Session) error {
-	defer attacher.Confine()()
+// letGo ends a session; beside others that signals are passed on in it takes what
+// CPUs there are.
+func (v *visit) letGo(s *attacher.Session) error {
+	if !v.several {
+		defer confine()()
+	}
 	return s.Close()
 }
 
@@ -200,7 +204,7 @@ func (v *visit) attend(ctx context.Context, pid int, attached func(*attacher.Ses
 	}
 	stayed := time.Since(begin)
 	v.phases.enter(phaseDetach, pid)
-	err = letGo(session)
+	err = v.letGo(session)
 	o := outcome{report: report.FromAttacher(session.Report())}
 	o.report.NSPID = a.nspid
 	o.report.Stayed = stayed

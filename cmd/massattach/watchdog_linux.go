@@ -129,11 +129,11 @@ func watchdog() {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	_ = os.WriteFile("/proc/self/comm", []byte(watchdogComm), 0)
 	closeInherited(watchStat)
-	sys.RunAnywhere() // it has begun on the CPU of the command, see attacher.Confine
 	ends := []unix.PollFd{
 		{Fd: watchPipe, Events: unix.POLLIN}, // POLLHUP is always asked for
 		{Fd: watchProcess, Events: unix.POLLIN},
 	}
+	command := os.Getppid()
 	var stopped time.Time // when it was first seen to be; zero: it isn't
 	var bound time.Time   // of the hold that is to end first; zero: there is none
 	for {
@@ -155,6 +155,7 @@ func watchdog() {
 		if !bound.IsZero() && time.Since(bound) > watchPatience {
 			_ = unix.PidfdSendSignal(watchProcess, unix.SIGKILL, nil, 0)
 		}
+		sys.RunWith(command) // it has begun confined, see confine
 		switch state, err := stateOf(watchStat); {
 		case err != nil:
 			return

@@ -84,11 +84,9 @@ func (w *watcher) attach(ctx context.Context, pid int, until time.Time) error {
 	defer cancel()
 	a := &attachment{loaded: w.preload()}
 	var err error
-	release := attacher.Confine()
 	a.session, err = attacher.Attach(ctx, pid, &attacher.Options{
 		Follow: w.target.follow(), Trace: w.gauges.recorder.Session(), Kernel: w.daemon.options.Kernel,
 	})
-	release()
 	if err != nil {
 		_ = a.loaded.Close() // what is left goes with this process
 		if cause := context.Cause(ctx); cause != nil {
@@ -123,9 +121,7 @@ func (w *watcher) detach() error {
 	if a == nil {
 		return nil
 	}
-	release := attacher.Confine()
 	err := a.session.Close()
-	release()
 	_ = a.loaded.Close() // what is left goes with this process
 	w.attachment = nil
 	w.setAttached(false)

@@ -46,7 +46,7 @@ func MakeInterrupting(syscall.Signal) error { return errors.ErrUnsupported }
 func Ignored(syscall.Signal) bool           { return false }
 func Kill(int, syscall.Signal) error        { return errors.ErrUnsupported }
 func Confine() (release func())             { return func() {} }
-func RunAnywhere()                          {}
+func RunWith(int)                           {}
 func RaisePriority(int) (restore func())    { return func() {} }
 func IsThread(int, int) bool                { return false }
 func Gettid() int                           { return 0 }

@@ -22,6 +22,8 @@ type sigaction struct {
 const (
 	saNoCldStop = 0x00000001
 	saRestart   = 0x10000000
+
+	sigIgn = 1 // a handler; SIG_DFL is 0
 )
 
 func rtSigaction(sig syscall.Signal, act, old *sigaction) error {
@@ -56,8 +58,16 @@ func changeFlags(sig syscall.Signal, set, clear uint64) error {
 func QuietChildren() error { return changeFlags(unix.SIGCHLD, saNoCldStop, 0) }
 
 // MakeInterrupting removes SA_RESTART from the action of sig, so that it makes
-// a blocked waitid(2) return EINTR, and unblocks sig in the calling thread.
+// a blocked waitid(2) return EINTR, and unblocks sig in the calling thread. A
+// signal without a handler, which would not do that, or kill, is EINVAL.
 func MakeInterrupting(sig syscall.Signal) error {
+	var a sigaction
+	if err := rtSigaction(sig, nil, &a); err != nil {
+		return err
+	}
+	if a.handler <= sigIgn {
+		return unix.EINVAL
+	}
 	if err := changeFlags(sig, 0, saRestart); err != nil {
 		return err
 	}
@@ -71,7 +81,6 @@ func MakeInterrupting(sig syscall.Signal) error {
 // (runtime/signal_unix.go, initsig). Those that Go's runtime catches from the
 // start, SIGTERM among them, are not ignored any more.
 func Ignored(sig syscall.Signal) bool {
-	const sigIgn = 1
 	var a sigaction
 	return rtSigaction(sig, nil, &a) == nil && a.handler == sigIgn
 }
