@@ -16,7 +16,8 @@ type Proc interface {
 }
 
 // Process is one process in /proc. Its methods may be called from several
-// threads, but for Chunks, Newest and Select, which are for one at a time. A thread that is gone is fs.ErrNotExist.
+// threads, but for Chunks, Newest and Select, which are for one at a time. A thread
+// that is gone is fs.ErrNotExist.
 type Process interface {
 	// Chunks lists the threads once, handing over some at a time; the slice
 	// is the callee's again when yield returns.

@@ -158,8 +158,8 @@ func (p *Process) Chunks(yield func(tids []int) error) error { return p.Newest(0
 // Newest is Chunks without the first threads of the list, as many as skip says.
 // The list is in the order of their birth (kernel/fork.c, copy_process; an exec
 // gives its thread the leader's place): where nobody has ended, who was born
-// since a pass that has found n threads comes after n. To skip one costs a
-// hundredth of what it costs to list it.
+// since a pass that has found n threads comes after n. The kernel walks over those
+// that are skipped, and makes no entries of them.
 func (p *Process) Newest(skip int, yield func(tids []int) error) error {
 	if err := p.startList(skip); err != nil {
 		return err
@@ -180,8 +180,8 @@ func (p *Process) Newest(skip int, yield func(tids []int) error) error {
 	}
 }
 
-// startList begins a pass at the thread number skip of the list. Who calls it clears p.listing at the end, if it
-// succeeded.
+// startList begins a pass at the thread number skip of the list. Who calls it
+// clears p.listing at the end, if it succeeded.
 func (p *Process) startList(skip int) error {
 	if !p.listing.CompareAndSwap(false, true) {
 		return p.fail("list threads", 0, ErrListing)
