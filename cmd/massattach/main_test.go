@@ -192,7 +192,8 @@ func TestScripts(t *testing.T) {
 		Setup:               setup,
 		Cmds:                commands,
 		Condition:           condition,
-		Deadline:            time.Now().Add(2 * time.Minute),
+		// Of all scripts, beside which other tests run.
+		Deadline: time.Now().Add(8 * time.Minute),
 	})
 }
 
