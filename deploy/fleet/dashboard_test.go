@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,6 +131,9 @@ func debug(t *testing.T, pid int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The thread that was born last: a call that strace makes begin anew, while
+	// others of them return EINTR. As text 9999 is the last of a range to 12000.
+	slices.SortFunc(tids, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
 	tid := filepath.Base(tids[len(tids)-1])
 	if tid == strconv.Itoa(pid) {
 		tid = filepath.Base(tids[0])
