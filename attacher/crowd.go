@@ -45,8 +45,12 @@ func Hurry() {
 // crowded says whether it is.
 func crowded(p Proc) bool {
 	n, err := p.Running()
-	return err == nil && n >= crowd*runtime.NumCPU()
+	return err == nil && Crowd(n)
 }
+
+// Crowd says whether it is crowded, as for [Hurry], where so many threads want to
+// run.
+func Crowd(running int) bool { return running >= crowd*runtime.NumCPU() }
 
 // lookAround finds out whether it is crowded here.
 func (s *Session) lookAround() {

@@ -82,8 +82,9 @@
 // tracees' stops. Its SIGCHLD gets SA_NOCLDSTOP (see
 // [Options.KeepChildStops]), the handler of SIGVTALRM loses SA_RESTART,
 // and must be there: a signal.Ignore of it fails an attach, a signal.Notify hears
-// the tracers being woken. No process is started. With FollowEvent three BPF programs are loaded, one set for
-// all sessions, and two threads have the best nice value that is allowed.
+// the tracers being woken. No process is started. With FollowEvent three BPF
+// programs are loaded, one set for all sessions, and two threads have the best nice
+// value that is allowed.
 //
 // A target that is a child of the program itself is a special case. Its exit
 // status stays its parent's. But a wait for it that is blocked while the

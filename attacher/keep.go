@@ -145,12 +145,10 @@ func (sc *scanner) follow(ctx context.Context) {
 	sc.scanned(time.Since(begin))
 	sc.fresh = sc.unknown(sc.listed, sc.fresh[:0])
 	ripe := sc.ripe(begin)
-	withdrawn := sc.s.stats.withdrawn.Load()
-	sc.seat(ctx, batch{tids: ripe, born: true}, nil)
-	if sc.settle(ctx) == nil {
-		clean := len(ripe) == int(sc.s.stats.withdrawn.Load()-withdrawn)
+	if unknown, err := sc.take(ctx, ripe); err == nil {
+		clean := unknown == 0
 		if !clean && len(sc.seen) == 0 {
-			clean, _ = sc.complete() // they were the last
+			clean, _ = sc.allKnown(ctx) // they were the last
 		}
 		sc.s.ledger.passed(clean, doubts)
 	}

@@ -87,3 +87,34 @@ func TestRaceNewestMovedUp(t *testing.T) {
 	}
 	quiet(t, m, s)
 }
+
+// A newborn's number is given to another process before its SEIZE, and a thread is
+// born of which nobody knows: as long as the stranger has not been let go there are
+// as many tracees as the target has threads, and that proves nothing.
+func TestRaceStrangerHidesNewborn(t *testing.T) {
+	const threads = 200
+	m := attachertest.New(100, threads)
+	var counts atomic.Int64
+	var reused, hidden atomic.Bool
+	m.Before = func(op string, tid int) error {
+		switch {
+		case op == "threads" && counts.Add(1) <= 4 && !reused.Load():
+			m.Spawn(0) // or the second pass would be the last
+		case op == "threads" && reused.Load() && hidden.CompareAndSwap(false, true):
+			m.Spawn(0)
+		case op == "seize" && tid >= 100+threads && counts.Load() >= 3 && reused.CompareAndSwap(false, true):
+			m.Exit(tid, 0)
+			if !m.Reuse(tid) {
+				t.Error("the number isn't free")
+			}
+		case op == "look" && reused.Load():
+			time.Sleep(50 * time.Millisecond) // the stranger's stop is slow to be seen
+		}
+		return nil
+	}
+	s := attachFake(t, m, attacher.Options{Follow: attacher.FollowNone})
+	if r, missed := s.Report(), untraced(m); r.Converged && len(missed) > 0 || !hidden.Load() {
+		t.Errorf("converged %v, and %v are untraced; hidden %v", r.Converged, missed, hidden.Load())
+	}
+	quiet(t, m, s)
+}

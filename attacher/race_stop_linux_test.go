@@ -1,8 +1,10 @@
 package attacher_test
 
 import (
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"massattach/attacher"
 	"massattach/attacher/attachertest"
@@ -41,5 +43,30 @@ func TestRaceStopEndsEarly(t *testing.T) {
 	}
 	if n := s.Report().Events.GroupStops; n != 1 || len(kinds) != 3 {
 		t.Errorf("%d group-stops, events %v", n, kinds)
+	}
+}
+
+// A tracer that is to end loses its CPU for longer than it has patience with
+// signals that come without end: what they have interrupted is mended all the same.
+func TestRaceSlowEnd(t *testing.T) {
+	m := attachertest.New(100, 20)
+	var ending atomic.Bool
+	var looks atomic.Int64
+	m.Before = func(op string, tid int) error {
+		if op == "look" && ending.Load() {
+			if looks.Add(1) == 1 {
+				for tid := 101; tid < 110; tid++ {
+					m.Signal(tid, syscall.SIGWINCH)
+				}
+			}
+			time.Sleep(6 * time.Millisecond)
+		}
+		return nil
+	}
+	s := attachFake(t, m, attacher.Options{Follow: attacher.FollowNone})
+	ending.Store(true)
+	quiet(t, m, s)
+	if looks.Load() < 10 {
+		t.Errorf("%d looks", looks.Load())
 	}
 }

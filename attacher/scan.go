@@ -49,24 +49,14 @@ func (sc *scanner) converge(ctx, keep context.Context) error {
 	if sc.s.options.Follow == FollowNone {
 		limit = passesNone
 	}
-	quiet := true // the last pass found nobody
+	var quiet bool // the last pass found nobody
 	for i := range limit {
 		if i == 1 {
 			sc.s.listen(keep)
 		}
-		if i > 1 {
-			doubts := sc.s.ledger.pass()
-			known, err := sc.allKnown(ctx)
-			if err != nil {
-				return err
-			}
-			if known && sc.s.ledger.passed(true, doubts) {
-				return nil
-			}
-		}
-		pass := sc.newest
-		if i < 2 || quiet {
-			pass = sc.pass
+		pass := sc.pass
+		if i > 1 && !quiet {
+			pass = sc.newest
 		}
 		doubts := sc.s.ledger.pass()
 		unknown, complete, err := pass(ctx, i > 0)
@@ -90,20 +80,23 @@ func (sc *scanner) converge(ctx, keep context.Context) error {
 func (sc *scanner) allKnown(ctx context.Context) (bool, error) {
 	s := sc.s
 	sc.checkLeader(ctx)
-	buried := s.stats.exits.Load()
-	if s.burying.Load() > 0 || s.strangers.Load() || s.set.Counts()[threadset.Failed] > 0 || s.births != nil && s.births.Alive() > 0 {
+	if s.strangers.Load() || s.set.Counts()[threadset.Failed] > 0 || s.births != nil && s.births.Alive() > 0 {
 		return false, nil
 	}
 	complete, err := sc.complete()
 	if err = sc.gone(err); err == nil {
 		err = ctx.Err()
 	}
-	return complete && s.burying.Load() == 0 && s.stats.exits.Load() == buried, err
+	return complete, err
 }
 
-// newest is a pass over those who were born since the last listing; it is never
-// complete. Where too many have ended for that, or there are few, it is over all.
+// newest is a pass over those who were born since the last listing, if there is
+// somebody who is unknown. Where too many have ended for that, or there are few, it
+// is over all.
 func (sc *scanner) newest(ctx context.Context, born bool) (unknown int, complete bool, err error) {
+	if known, err := sc.allKnown(ctx); known || err != nil {
+		return 0, known, err
+	}
 	if len(sc.listed) <= overlap {
 		return sc.pass(ctx, born)
 	}
@@ -130,10 +123,17 @@ func (sc *scanner) newest(ctx context.Context, born bool) (unknown int, complete
 		return 0, false, sc.gone(err)
 	}
 	sc.last, sc.when = last, begin
+	unknown, err = sc.take(ctx, sc.fresh)
+	return unknown, false, err
+}
+
+// take has threads seized that were born since the first pass, and answers how many
+// of them were indeed known to nobody.
+func (sc *scanner) take(ctx context.Context, tids []int) (unknown int, err error) {
 	withdrawn := sc.s.stats.withdrawn.Load()
-	sc.seat(ctx, batch{tids: sc.fresh, born: born}, nil)
+	sc.seat(ctx, batch{tids: tids, born: true}, nil)
 	err = sc.settle(ctx)
-	return len(sc.fresh) - int(sc.s.stats.withdrawn.Load()-withdrawn), false, err
+	return len(tids) - int(sc.s.stats.withdrawn.Load()-withdrawn), err
 }
 
 // errMovedUp says that of the threads that were listed last none is left where it
@@ -190,9 +190,9 @@ func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete b
 		return unknown, false, err
 	}
 	unknown -= int(sc.s.stats.withdrawn.Load() - withdrawn)
-	sc.strangers(ctx)
+	strange := sc.strangers(ctx)
 	complete, err = sc.complete()
-	return unknown, complete, sc.gone(err)
+	return unknown, complete && !strange, sc.gone(err)
 }
 
 // unknown appends to dst who of tids is known to nobody: neither to the set,
@@ -214,8 +214,13 @@ func (sc *scanner) scanned(took time.Duration) {
 	}
 }
 
-// complete says whether the threads that we know are all that there are.
+// complete says whether the threads that we know are as many as there are. Who is
+// being buried may be known to us alone.
 func (sc *scanner) complete() (bool, error) {
+	buried := sc.s.stats.exits.Load()
+	if sc.s.burying.Load() > 0 {
+		return false, nil
+	}
 	before, err := sc.s.process.NumThreads()
 	if err != nil {
 		return false, err
@@ -230,7 +235,8 @@ func (sc *scanner) complete() (bool, error) {
 		}
 	}
 	after, err := sc.s.process.NumThreads()
-	return known == before && known == after, err
+	still := sc.s.burying.Load() == 0 && sc.s.stats.exits.Load() == buried
+	return still && known == before && known == after, err
 }
 
 // gone turns the end of the target into no error.

@@ -30,16 +30,19 @@ func (t *tracer) rejectStrangers(tids []int) (natives []int) {
 }
 
 // strangers looks at those who are not in the list: one that is seized, has not
-// ended, and isn't in the process is none of it.
-func (sc *scanner) strangers(ctx context.Context) {
+// ended, and isn't in the process is none of it. It says whether there are any: as
+// long as they are tracees they count as threads.
+func (sc *scanner) strangers(ctx context.Context) (found bool) {
 	for _, tid := range sc.s.set.Missing(sc.listed, nil) {
 		// The list may have skipped it: ask for the thread itself.
 		if _, err := sc.s.process.Status(tid); !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		found = true
 		sc.s.letGo(ctx, tid)
 	}
 	sc.checkLeader(ctx)
+	return found
 }
 
 // checkLeader finds out what an exec has done to the leader's number.

@@ -314,9 +314,8 @@ func (t *tracer) note(tid int) *note {
 // It is not for ever. Signals may come without end, and a thread in D, or one
 // that waits for a vfork child, can't stop now.
 func (t *tracer) settle() {
-	// It is not by the time alone: many tracers may end at once on few CPUs.
-	const settleRounds = 8
 	const flooded = 5 * time.Millisecond
+	const fewest = 8 // rounds, whatever the time: others may have had the CPU
 	patience := 50 * time.Millisecond
 	if t.s.crowded.Load() {
 		patience = time.Second // everybody is slower
@@ -328,10 +327,7 @@ func (t *tracer) settle() {
 			return
 		}
 		passed := t.s.now().Sub(begin)
-		if rounds < settleRounds {
-			passed = 0 // others had the CPU
-		}
-		if passed >= patience || passed >= flooded && !t.asking() {
+		if rounds >= fewest && (passed >= patience || passed >= flooded && !t.asking()) {
 			return
 		}
 		if ws.TID == 0 {

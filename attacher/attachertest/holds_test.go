@@ -116,7 +116,7 @@ func (o *holder) try(r stopper.Request, bound time.Duration) {
 // lateness is how things were when the time of an arrest was over.
 type lateness struct {
 	still  time.Duration
-	cannot []int // threads that nothing can stop, or could have until just now
+	cannot []int // threads that nothing can stop, or that nothing could until just now
 }
 
 // inDisk are the threads in D.

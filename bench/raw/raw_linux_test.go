@@ -18,17 +18,23 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// start starts a target, and lists its threads.
+func start(t *testing.T, spec target.Spec) (p *target.Target, tids []int) {
+	t.Helper()
+	p, err := target.Start(context.Background(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	if tids, err = raw.List(p.PID()); err != nil {
+		t.Fatal(err)
+	}
+	return p, tids
+}
+
 // Threads that sleep are coherent.
 func TestExamine(t *testing.T) {
-	p, err := target.Start(context.Background(), target.Spec{Epoll: 5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	tids, err := raw.List(p.PID())
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, tids := start(t, target.Spec{Epoll: 5})
 	if n, err := raw.Examine(p.PID(), tids); err != nil || n < 6 {
 		t.Errorf("%d of %d, %v", n, len(tids), err)
 	}
@@ -37,15 +43,7 @@ func TestExamine(t *testing.T) {
 // A list with a thread that is gone is an error, and nobody of it stays
 // attached.
 func TestGone(t *testing.T) {
-	p, err := target.Start(context.Background(), target.Spec{Futex: 3, Orphan: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	tids, err := raw.List(p.PID())
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, tids := start(t, target.Spec{Futex: 3, Orphan: true})
 	const nobody = 1 << 22 // above all numbers of threads
 	if _, err := raw.Forward(append(tids, nobody)); err != unix.ESRCH {
 		t.Errorf("forward: %v", err)
@@ -60,15 +58,7 @@ func TestGone(t *testing.T) {
 // A thread that has children is no tracer: it would take their ends from those
 // who wait for them.
 func TestChildren(t *testing.T) {
-	p, err := target.Start(context.Background(), target.Spec{Futex: 3, Orphan: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	tids, err := raw.List(p.PID())
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, tids := start(t, target.Spec{Futex: 3, Orphan: true})
 	for range 100 {
 		child := exec.Command("sleep", "0.001")
 		if err := child.Start(); err != nil {
@@ -88,15 +78,7 @@ func TestChildren(t *testing.T) {
 // The user's limit of pending signals is used up: a forwarder is ended by a
 // signal all the same.
 func TestNoRoomForSignals(t *testing.T) {
-	p, err := target.Start(context.Background(), target.Spec{Futex: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	tids, err := raw.List(p.PID())
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, tids := start(t, target.Spec{Futex: 3})
 	var before unix.Rlimit
 	if err := unix.Prlimit(0, unix.RLIMIT_SIGPENDING, nil, &before); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"massattach/attacher"
-	"massattach/internal/sys"
 	"massattach/procfs"
 )
 
@@ -24,22 +23,19 @@ const confined = "confined"
 const (
 	// spareCPUs are as many free CPUs as all of that needs.
 	spareCPUs = 3
-	// crowdedAt: with so many threads that want to run for each CPU it would get no
-	// turn there, see attacher.Hurry.
-	crowdedAt = 8
-	// confinedFor is how long it lasts at the most: somebody may run there who
-	// lets nobody else.
+	// confinedFor is how long it lasts at the most: who wants that CPU for himself
+	// alone must not keep signals waiting for longer.
 	confinedFor = time.Second
 )
 
 // confine has this process run on the CPU that the caller is on, where few are
-// free, until release is called.
+// free, until release is called. Where it is crowded it would get no turn there.
 func confine() (release func()) {
 	running, err := attacher.ProcFS{}.Running()
-	if n := runtime.NumCPU(); err != nil || running >= crowdedAt*n || n-running+ownRunning() >= spareCPUs {
+	if err != nil || attacher.Crowd(running) || runtime.NumCPU()-running+ownRunning() >= spareCPUs {
 		return func() {}
 	}
-	end := sys.Confine()
+	end := onOneCPU()
 	timer := time.AfterFunc(confinedFor, end)
 	return func() {
 		timer.Stop()
@@ -48,19 +44,14 @@ func confine() (release func()) {
 }
 
 // ownRunning is how many of the threads that run are this process's.
-func ownRunning() (n int) {
+func ownRunning() int {
 	self, err := procfs.FS{}.Open(os.Getpid())
 	if err != nil {
 		return 1
 	}
 	defer self.Close()
-	tids, _ := self.AppendTIDs(nil)
-	for _, tid := range tids {
-		if st, err := self.Stat(tid); err == nil && st.State == 'R' {
-			n++
-		}
-	}
-	return n
+	tids, _ := self.Select(procfs.Selection{State: "R"}, nil)
+	return len(tids)
 }
 
 // spread has this process run on every CPU again that it may.

@@ -19,8 +19,6 @@ import (
 	"syscall"
 	"time"
 
-	"massattach/internal/sys"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -52,7 +50,7 @@ const unwatched = "don't stop this program: each thread that gets a signal would
 
 // startWatchdog starts the watchdog. Without one the command works as well.
 func (t *tool) startWatchdog() *guard {
-	cmd, pipe, err := launchWatchdog(t.program)
+	cmd, pipe, err := launchWatchdog(t.program, t.cpus)
 	if err != nil {
 		t.notes.problem("the watchdog could not be started: "+err.Error(), unwatched)
 		return &guard{end: func() {}}
@@ -77,12 +75,12 @@ func (t *tool) startWatchdog() *guard {
 }
 
 // launchWatchdog runs program, or this one when it is "", as the watchdog, which
-// hears what is written to the pipe.
+// hears what is written to the pipe, and may run on cpus.
 //
 // The thread that happens to start it is a parent then, and no tracer will be
 // made of it: attacher.ErrUnfit. So it doesn't end before the process does, which
 // Pdeathsig relies on.
-func launchWatchdog(program string) (*exec.Cmd, io.Writer, error) {
+func launchWatchdog(program, cpus string) (*exec.Cmd, io.Writer, error) {
 	self, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
 		return nil, nil, os.NewSyscallError("pidfd_open", err)
@@ -99,7 +97,7 @@ func launchWatchdog(program string) (*exec.Cmd, io.Writer, error) {
 	}
 	cmd := &exec.Cmd{
 		Path:       program,
-		Args:       []string{watchdogName},
+		Args:       []string{watchdogName, cpus},
 		Dir:        "/",
 		Env:        append(os.Environ(), "GOMAXPROCS=1", "GOGC=off"),
 		ExtraFiles: []*os.File{process, stat}, // watchProcess, watchStat
@@ -129,11 +127,15 @@ func watchdog() {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	_ = os.WriteFile("/proc/self/comm", []byte(watchdogComm), 0)
 	closeInherited(watchStat)
+	if len(os.Args) > 1 {
+		// It has begun confined, like the command; whoever keeps that from its
+		// CPU must not keep this as well.
+		runOn(os.Args[1])
+	}
 	ends := []unix.PollFd{
 		{Fd: watchPipe, Events: unix.POLLIN}, // POLLHUP is always asked for
 		{Fd: watchProcess, Events: unix.POLLIN},
 	}
-	command := os.Getppid()
 	var stopped time.Time // when it was first seen to be; zero: it isn't
 	var bound time.Time   // of the hold that is to end first; zero: there is none
 	for {
@@ -155,7 +157,6 @@ func watchdog() {
 		if !bound.IsZero() && time.Since(bound) > watchPatience {
 			_ = unix.PidfdSendSignal(watchProcess, unix.SIGKILL, nil, 0)
 		}
-		sys.RunWith(command) // it has begun confined, see confine
 		switch state, err := stateOf(watchStat); {
 		case err != nil:
 			return

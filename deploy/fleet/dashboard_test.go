@@ -131,8 +131,8 @@ func debug(t *testing.T, pid int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The thread that was born last: a call that strace makes begin anew, while
-	// others of them return EINTR. As text 9999 is the last of a range to 12000.
+	// The thread that was born last, in whatever mix: others are in epoll_wait, which
+	// strace makes return EINTR. As text 9999 is the last of a range to 12000.
 	slices.SortFunc(tids, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
 	tid := filepath.Base(tids[len(tids)-1])
 	if tid == strconv.Itoa(pid) {

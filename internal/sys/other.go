@@ -45,8 +45,7 @@ func QuietChildren() error                  { return errors.ErrUnsupported }
 func MakeInterrupting(syscall.Signal) error { return errors.ErrUnsupported }
 func Ignored(syscall.Signal) bool           { return false }
 func Kill(int, syscall.Signal) error        { return errors.ErrUnsupported }
-func Confine() (release func())             { return func() {} }
-func RunWith(int)                           {}
+func CPU() (int, error)                     { return 0, errors.ErrUnsupported }
 func RaisePriority(int) (restore func())    { return func() {} }
 func IsThread(int, int) bool                { return false }
 func Gettid() int                           { return 0 }

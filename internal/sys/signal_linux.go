@@ -92,13 +92,22 @@ func Kill(tid int, sig syscall.Signal) error {
 }
 
 // IsThread says whether tid is a thread of the process pid, an exited one that
-// nobody has reaped included. It sends nothing: signal 0 is refused
-// with ESRCH for the thread of another process, and not before that
-// with EPERM (kernel/signal.c, do_send_specific).
+// nobody has reaped included. It sends nothing: signal 0 is refused with ESRCH for
+// the thread of another process, and not before that with EPERM (kernel/signal.c,
+// do_send_specific).
 func IsThread(pid, tid int) bool { return unix.Tgkill(pid, tid, 0) != unix.ESRCH }
 
 // Gettid answers the id of the calling thread.
 func Gettid() int { return unix.Gettid() }
+
+// CPU is the one that the calling thread runs on (getcpu(2)).
+func CPU() (int, error) {
+	var cpu uint32
+	if _, _, errno := unix.RawSyscall(unix.SYS_GETCPU, uintptr(unsafe.Pointer(&cpu)), 0, 0); errno != 0 {
+		return 0, errno
+	}
+	return int(cpu), nil
+}
 
 // Urgent locks the calling goroutine to its OS thread and raises that one's
 // priority, until done.
