@@ -141,7 +141,7 @@ func (in *inner) begin() error {
 	if s.Recv > 0 {
 		in.startSender()
 	}
-	spareThreads(3)
+	spareThreads(runtime.GOMAXPROCS(0)) // more never run at a time
 	if err := quiesce(); err != nil {
 		return err
 	}
@@ -222,14 +222,17 @@ func (in *inner) populate() error {
 }
 
 // spareThreads makes the runtime start n threads and keep them idle, so that it
-// need not start one later.
+// need not start one later. Goroutines that share no thread are n threads: of
+// others one thread runs several, by turns.
 func spareThreads(n int) {
 	var there, leave atomic.Int32
 	for range n {
 		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread() // or the thread would end
 			there.Add(1)
 			for leave.Load() == 0 {
-				pause(time.Millisecond) // a system call: its P goes to another
+				pause(time.Millisecond)
 			}
 		}()
 	}
