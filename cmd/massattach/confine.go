@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"massattach/attacher"
+	"massattach/internal/affinity"
 	"massattach/procfs"
 )
 
@@ -35,7 +36,7 @@ func confine() (release func()) {
 	if err != nil || attacher.Crowd(running) || runtime.NumCPU()-running+ownRunning() >= spareCPUs {
 		return func() {}
 	}
-	end := onOneCPU()
+	end := affinity.OneCPU()
 	timer := time.AfterFunc(confinedFor, end)
 	return func() {
 		timer.Stop()

@@ -22,6 +22,7 @@ import (
 	"massattach/internal/doctor"
 	"massattach/internal/programs"
 	"massattach/internal/target"
+	"massattach/internal/watchdog"
 	"massattach/procfs"
 	"massattach/stopper/notify"
 )
@@ -32,8 +33,7 @@ func TestMain(m *testing.M) {
 	target.Main()
 	programs.Main()
 	testscript.Main(leakCheck{m}, map[string]func(){
-		"massattach":          main,
-		"massattach-watchdog": watchdog,
+		"massattach": main,
 		// The same on a kernel that takes its time with each SEIZE.
 		"massattach-slow": func() {
 			t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, kernel: slowKernel{attacher.Linux}}
@@ -91,7 +91,7 @@ func (l leakCheck) Run() int {
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		left := children()
 		for _, pid := range watchdogs() {
-			left = append(left, fmt.Sprintf("%s[%d]", watchdogComm, pid))
+			left = append(left, fmt.Sprintf("%s[%d]", watchdog.Comm, pid))
 		}
 		if len(left) == 0 {
 			return code

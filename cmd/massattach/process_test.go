@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"massattach/internal/target"
+	"massattach/internal/watchdog"
 	"massattach/procfs"
 )
 
@@ -225,7 +226,7 @@ func watchdogs() (all []int) {
 	for _, name := range names {
 		comm, _ := os.ReadFile(name)
 		exe, _ := os.Readlink(filepath.Dir(name) + "/exe") // a zombie has none
-		if strings.TrimSpace(string(comm)) == watchdogComm && filepath.Dir(exe) == filepath.Dir(path) {
+		if strings.TrimSpace(string(comm)) == watchdog.Comm && filepath.Dir(exe) == filepath.Dir(path) {
 			n, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 			all = append(all, n)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"massattach/attacher"
+	"massattach/internal/affinity"
 )
 
 // tool is one run of the command: what its verbs share.
@@ -33,7 +34,7 @@ type tool struct {
 	// Before a program is started, which inherits what is ignored.
 	catchStops func()
 
-	cpus    string          // that it may run on, see affinity
+	cpus    string          // that it may run on, see package affinity
 	release func()          // of confine; nil for none
 	kernel  attacher.Kernel // nil for the real one
 	program string          // that the watchdog is; "" for this one
@@ -43,7 +44,7 @@ type tool struct {
 // it is left behind in anybody.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	// At once: soon the runtime has spread over the CPUs.
-	t := &tool{stdin: stdin, stdout: stdout, stderr: stderr, cpus: affinity(), release: confine()}
+	t := &tool{stdin: stdin, stdout: stdout, stderr: stderr, cpus: affinity.Get(), release: confine()}
 	defer t.spread()
 	return t.run(ctx, args)
 }

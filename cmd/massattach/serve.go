@@ -147,9 +147,9 @@ func (v *serveVerb) attend(ctx context.Context, fixed, targets []serve.Target, l
 	attacher.Hurry()
 	v.refuseStops()
 	guard := v.startWatchdog()
-	defer guard.end()
+	defer guard.End()
 
-	d := serve.New(serve.Options{Say: v.notes.say, Bound: guard.bound, Kernel: v.kernel})
+	d := serve.New(serve.Options{Say: v.notes.say, Bound: guard.Bound, Kernel: v.kernel})
 	defer d.Close()
 	handler, err := serve.NewHandler(d, version(), v.profiling)
 	if err != nil {

@@ -200,7 +200,7 @@ func (v *stopVerb) arrest(ctx context.Context, a *attempt, session *attacher.Ses
 	if err != nil {
 		return nil, err
 	}
-	over := v.guard.bound(a.pid, time.Until(until))
+	over := v.guard.Bound(a.pid, time.Until(until))
 	defer over()
 	h, err := st.Arrest(ctx, stopper.Request{
 		Style: v.arrestStyle(), Selection: *v.sel, Within: max(time.Until(until), time.Millisecond), Partial: true,
@@ -227,7 +227,7 @@ func (v *stopVerb) keep(ctx context.Context, a *attempt, session *attacher.Sessi
 	if ctx.Err() == nil {
 		v.phases.enter(phaseHold, a.pid)
 		r := held.Report()
-		over := v.guard.bound(a.pid, v.hold.Duration+lettingGo(r.Stopped+r.InKernel))
+		over := v.guard.Bound(a.pid, v.hold.Duration+lettingGo(r.Stopped+r.InKernel))
 		defer over()
 		err = v.stay(ctx, a, session, held)
 	}

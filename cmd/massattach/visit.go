@@ -14,6 +14,7 @@ import (
 
 	"massattach/attacher"
 	"massattach/internal/report"
+	"massattach/internal/watchdog"
 )
 
 // visit is one run of a verb that attaches to processes, stays and lets go.
@@ -32,7 +33,7 @@ type visit struct {
 	several bool // there is more than one process
 	live    bool // what there is to say is said at once, not in their order
 	bar     *progress
-	guard   *guard
+	guard   *watchdog.Guard
 	scans   sync.Once // says that births can't be heard of
 }
 
@@ -115,10 +116,10 @@ func (v *visit) each(ctx context.Context, all []int, attend func(context.Context
 	// Not after the outcomes: who reads what is said of them may take his time.
 	go func() {
 		attending.Wait()
-		v.guard.end()
+		v.guard.End()
 	}()
 	return func(yield func(outcome) bool) {
-		defer v.guard.end()
+		defer v.guard.End()
 		for _, c := range outcomes {
 			if !yield(<-c) {
 				return

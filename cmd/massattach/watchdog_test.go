@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -20,6 +21,7 @@ import (
 
 	"massattach/internal/sys"
 	"massattach/internal/target"
+	"massattach/internal/watchdog"
 	"massattach/procfs"
 	"massattach/stopper"
 )
@@ -32,7 +34,7 @@ func TestWatchdogKillsTheStopped(t *testing.T) {
 	p := prepare(t, "massattach", "attach", "--phase-fd", "3", strconv.Itoa(tg.PID()))
 	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.start().enters(phaseHold)
-	dog, _ := child(t, p.Process.Pid, watchdogName)
+	dog, _ := child(t, p.Process.Pid, watchdog.Name)
 	result := flood(t, tg, target.Flood{For: 2 * time.Second, Window: 64})
 	time.Sleep(100 * time.Millisecond)
 	if err := syscall.Kill(-p.Process.Pid, syscall.SIGSTOP); err != nil {
@@ -43,7 +45,7 @@ func TestWatchdogKillsTheStopped(t *testing.T) {
 	took := time.Since(begin)
 	isFree(t, tg)
 	t.Logf("free after %v", took)
-	if took < watchPatience || took > 2*watchPatience+time.Second { // the second is for a machine that is busy
+	if took < watchdog.Patience || took > 2*watchdog.Patience+time.Second { // the second is for a machine that is busy
 		t.Errorf("killed after %v", took)
 	}
 	if !gone(dog, time.Second) {
@@ -69,7 +71,7 @@ func TestWatchdogFreesTheHeld(t *testing.T) {
 			p.died()
 			took := time.Since(begin)
 			t.Logf("free after %v", took)
-			if took > 2*watchPatience+time.Second { // the second is for a machine that is busy
+			if took > 2*watchdog.Patience+time.Second { // the second is for a machine that is busy
 				t.Errorf("killed after %v", took)
 			}
 			isFree(t, tg)
@@ -107,9 +109,9 @@ func TestWatchdogSpares(t *testing.T) {
 	result := flood(t, tg, target.Flood{For: 2 * time.Second, Window: 64})
 	for range 2 {
 		p.signal(syscall.SIGSTOP)
-		time.Sleep(watchEvery)
+		time.Sleep(watchdog.Every)
 		p.signal(syscall.SIGCONT)
-		time.Sleep(watchEvery)
+		time.Sleep(watchdog.Every)
 	}
 	other := prepare(t, "debugger", strconv.Itoa(p.Process.Pid))
 	leave, err := other.StdinPipe()
@@ -118,7 +120,7 @@ func TestWatchdogSpares(t *testing.T) {
 	}
 	other.start()
 	eventually(t, "it is stopped", func() bool { return p.state() == 't' })
-	time.Sleep(2 * watchPatience)
+	time.Sleep(2 * watchdog.Patience)
 	leave.Close()
 	other.ends(0)
 	p.signal(syscall.SIGINT)
@@ -182,7 +184,7 @@ func TestWatchdogEnds(t *testing.T) {
 	} {
 		t.Run(end.name, func(t *testing.T) {
 			p := attach(t, tg)
-			fd, dog := child(t, p.Process.Pid, watchdogName)
+			fd, dog := child(t, p.Process.Pid, watchdog.Name)
 			watching(t, dog)
 			end.how(p, dog)
 			p.died()
@@ -194,7 +196,7 @@ func TestWatchdogEnds(t *testing.T) {
 	}
 	t.Run("panic", func(t *testing.T) {
 		p := prepare(t, "massattach-panic", "attach", "--phase-fd", "3", pid).start()
-		fd, _ := child(t, p.Process.Pid, watchdogName)
+		fd, _ := child(t, p.Process.Pid, watchdog.Name)
 		p.ends(2)
 		if !gone(fd, time.Second) {
 			t.Error("the watchdog is still there")
@@ -208,7 +210,7 @@ func watching(t *testing.T, dog int) {
 	t.Helper()
 	eventually(t, "the watchdog watches", func() bool {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", dog))
-		return err == nil && strings.TrimSpace(string(b)) == watchdogComm
+		return err == nil && strings.TrimSpace(string(b)) == watchdog.Comm
 	})
 }
 
@@ -218,7 +220,7 @@ func watching(t *testing.T, dog int) {
 func TestWatchdogKeepsNothing(t *testing.T) {
 	tg := startTarget(t, target.Spec{Epoll: 20})
 	p := attach(t, tg)
-	_, dog := child(t, p.Process.Pid, watchdogName)
+	_, dog := child(t, p.Process.Pid, watchdog.Name)
 	watching(t, dog)
 	proc := fmt.Sprintf("/proc/%d/", dog)
 	var kept []string
@@ -232,11 +234,11 @@ func TestWatchdogKeepsNothing(t *testing.T) {
 			to, _ := os.Readlink(link)
 			fd, _ := strconv.Atoi(filepath.Base(link))
 			switch {
-			case fd == watchPipe && strings.HasPrefix(to, "pipe:"):
+			case fd == 0 && strings.HasPrefix(to, "pipe:"):
 			case (fd == 1 || fd == 2) && to == os.DevNull:
-			case fd == watchProcess && strings.Contains(to, "pidfd"):
-			case fd == watchStat && to == fmt.Sprintf("/proc/%d/stat", p.Process.Pid):
-			case fd > watchStat && (strings.HasPrefix(to, "anon_inode:[event") || strings.HasPrefix(to, "/sys/fs/cgroup/")): // the runtime's
+			case fd == 3 && strings.Contains(to, "pidfd"):
+			case fd == 4 && to == fmt.Sprintf("/proc/%d/stat", p.Process.Pid):
+			case fd > 4 && (strings.HasPrefix(to, "anon_inode:[event") || strings.HasPrefix(to, "/sys/fs/cgroup/")): // the runtime's
 			default:
 				kept = append(kept, link+" -> "+to)
 			}
@@ -272,7 +274,7 @@ func TestWithoutWatchdog(t *testing.T) {
 		t.Errorf("%d lines:\n%s", n, p.stderr.String())
 	}
 	p = attach(t, tg)
-	fd, _ := child(t, p.Process.Pid, watchdogName)
+	fd, _ := child(t, p.Process.Pid, watchdog.Name)
 	if err := unix.PidfdSendSignal(fd, syscall.SIGKILL, nil, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -307,22 +309,25 @@ func TestWatchdogsParentIsNoTracer(t *testing.T) {
 	}
 }
 
-// The state is the field behind the name, whatever the name is.
-func TestStateOf(t *testing.T) {
-	for stat, want := range map[string]byte{
-		"1 (x) T 1 2": 'T', "1 (x) S) t 1": 't', "1 () R (x) S 1 2": 'S', "1 (x": 0, "": 0, "1 (x)": 0,
-	} {
-		name := filepath.Join(t.TempDir(), "stat")
-		if err := os.WriteFile(name, []byte(stat), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		f, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		if got, err := stateOf(int(f.Fd())); got != want || (err == nil) != (want != 0) {
-			t.Errorf("%q: %q, %v", stat, got, err)
+// The watchdog has begun before most packages of the command have: that is what makes
+// it quick to start.
+func TestWatchdogStartsEarly(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr strings.Builder
+	cmd := exec.Cmd{Path: exe, Args: []string{watchdog.Name}, Env: append(os.Environ(), "GODEBUG=inittrace=1"), Stderr: &stderr}
+	if err := cmd.Run(); err != nil { // its pipe is at its end: it ends
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	began := stderr.String()
+	if !strings.Contains(began, "init os @") {
+		t.Fatalf("no trace of the packages:\n%s", began)
+	}
+	for _, late := range []string{"regexp", "net/http", "massattach/bench"} {
+		if strings.Contains(began, "init "+late+" @") {
+			t.Errorf("%s comes before the watchdog:\n%s", late, began)
 		}
 	}
 }

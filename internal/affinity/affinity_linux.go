@@ -1,6 +1,8 @@
 //go:build linux && (amd64 || arm64)
 
-package main
+// Package affinity is about the CPUs that the threads of this process may run on
+// (sched_setaffinity(2)).
+package affinity
 
 import (
 	"bytes"
@@ -15,9 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// affinity is on which CPUs the caller's thread may run, for runOn; "" when that
+// Get is on which CPUs the caller's thread may run, as a text for Set; "" when that
 // can't be said.
-func affinity() string {
+func Get() string {
 	var set unix.CPUSet
 	if unix.SchedGetaffinity(0, &set) != nil {
 		return ""
@@ -27,8 +29,9 @@ func affinity() string {
 	return hex.EncodeToString(b.Bytes())
 }
 
-// runOn gives all threads of this process an affinity.
-func runOn(cpus string) {
+// Set gives all threads of this process, and so those to come, the affinity that Get
+// has answered. Where it can't be done, nothing happens.
+func Set(cpus string) {
 	var set unix.CPUSet
 	b, err := hex.DecodeString(cpus)
 	if err != nil || binary.Read(bytes.NewReader(b), binary.NativeEndian, &set) != nil {
@@ -39,13 +42,13 @@ func runOn(cpus string) {
 		return
 	}
 	defer self.Close()
-	setAffinity(self, &set)
+	setAll(self, &set)
 }
 
-// onOneCPU has all threads of this process, and those to come, run on the CPU that
+// OneCPU has all threads of this process, and those to come, run on the CPU that
 // the caller is on, until release: then they have the caller's affinity of before.
 // Where there is one CPU only, or it can't be done, nothing happens.
-func onOneCPU() (release func()) {
+func OneCPU() (release func()) {
 	var all, one unix.CPUSet
 	cpu, err := sys.CPU()
 	if err != nil || unix.SchedGetaffinity(0, &all) != nil || all.Count() < 2 || !all.IsSet(cpu) {
@@ -57,17 +60,17 @@ func onOneCPU() (release func()) {
 		return func() {}
 	}
 	one.Set(cpu)
-	setAffinity(self, &one)
+	setAll(self, &one)
 	return sync.OnceFunc(func() {
-		setAffinity(self, &all)
+		setAll(self, &all)
 		self.Close()
 	})
 }
 
-// setAffinity sets that of every thread. A thread inherits its creator's
+// setAll sets that of every thread. A thread inherits its creator's
 // (sched_setaffinity(2)): so it is done when a pass has found nobody with another
 // one.
-func setAffinity(self *procfs.Process, set *unix.CPUSet) {
+func setAll(self *procfs.Process, set *unix.CPUSet) {
 	const passes = 10 // one that may not have it, a cpuset say, must not keep us for ever
 	for range passes {
 		tids, _ := self.AppendTIDs(nil)

@@ -3,11 +3,11 @@
 package main
 
 import (
-	"os"
 	"runtime"
 	"testing"
 
 	"massattach/internal/target"
+	"massattach/internal/watchdog"
 	"massattach/procfs"
 
 	"golang.org/x/sys/unix"
@@ -34,46 +34,6 @@ func affinities(t *testing.T, pid int) map[int]int {
 		}
 	}
 	return n
-}
-
-// All threads run on one CPU, those that are born meanwhile too, and all are free
-// again afterwards, whoever is confined within.
-func TestOnOneCPU(t *testing.T) {
-	var before unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &before); err != nil {
-		t.Fatal(err)
-	}
-	all := before.Count()
-	if all < 2 {
-		t.Skip("there is one CPU")
-	}
-	release := onOneCPU()
-	within := onOneCPU()
-	born, end := make(chan struct{}), make(chan struct{})
-	defer close(end)
-	for range 10 {
-		go func() {
-			runtime.LockOSThread()
-			born <- struct{}{}
-			<-end
-		}()
-		<-born
-	}
-	if n := affinities(t, os.Getpid()); len(n) != 1 || n[1] < 10 {
-		t.Errorf("threads by the number of their CPUs: %v", n)
-	}
-	within()
-	if n := affinities(t, os.Getpid()); len(n) != 1 || n[1] < 10 {
-		t.Errorf("after a release that is not the last: %v", n)
-	}
-	release()
-	if n := affinities(t, os.Getpid()); len(n) != 1 || n[all] < 10 {
-		t.Errorf("after the release: %v, want all on %d", n, all)
-	}
-	var after unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &after); err != nil || after != before {
-		t.Errorf("%v, %v; want %v", after, err, before)
-	}
 }
 
 // The command may use every CPU while it holds threads, and so may its watchdog:
@@ -103,7 +63,7 @@ func TestHoldsOnItsCPUs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dog, pid := child(t, p.Process.Pid, watchdogName)
+		dog, pid := child(t, p.Process.Pid, watchdog.Name)
 		unix.Close(dog)
 		for name, pid := range map[string]int{"the command": p.Process.Pid, "its watchdog": pid} {
 			eventually(t, name+" may use its CPUs", func() bool {
@@ -113,23 +73,5 @@ func TestHoldsOnItsCPUs(t *testing.T) {
 		}
 		p.signal(unix.SIGTERM)
 		p.ends(exitComplete)
-	}
-}
-
-// The watchdog gets its CPUs from its command as text.
-func TestRunOn(t *testing.T) {
-	cpus := affinity()
-	release := onOneCPU()
-	defer release()
-	one := affinity()
-	runOn(cpus)
-	if got := affinity(); got != cpus {
-		t.Errorf("%q, want %q", got, cpus)
-	}
-	for _, bad := range []string{"", "xyz", "00ff"} {
-		runOn(bad)
-	}
-	if got := affinity(); got != cpus {
-		t.Errorf("after nonsense %q, want %q (one is %q)", got, cpus, one)
 	}
 }
