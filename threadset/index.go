@@ -90,12 +90,19 @@ func (x *index) del(tid uint32) {
 	}
 }
 
+// reserve makes room for n more.
+func (x *index) reserve(n int) {
+	if n += x.len; 4*n > 3*len(x.places) {
+		x.resize(max(1<<bits.Len(uint(n+n/3)), smallestIndex))
+	}
+}
+
 // reset empties the index and leaves room for n.
 func (x *index) reset(n int) {
 	x.len = 0
 	if 4*n > 3*len(x.places) {
 		x.places = nil
-		x.resize(max(1<<bits.Len(uint(n+n/3)), smallestIndex))
+		x.reserve(n)
 		return
 	}
 	clear(x.places)

@@ -55,6 +55,9 @@ func (sh *Shard) found(tids []int, isBorn bool) (elsewhere []int) {
 	n := 0
 	sh.mu.Lock()
 	sh.set.index.lock()
+	sh.set.index.reserve(len(tids))
+	sh.where.reserve(len(tids))
+	sh.slab.reserve(len(tids))
 	for _, tid := range tids {
 		k := key(tid)
 		if k == 0 {

@@ -1,5 +1,7 @@
 package threadset
 
+import "slices"
+
 // A slab holds records in slots that keep their number for as long as they
 // are taken, and takes freed ones again first: it is as large as the most
 // threads that were there at one time, however many came and went.
@@ -17,6 +19,13 @@ func (s *slab) add(r record) (slot uint32) {
 	s.free = s.slots[slot].start
 	s.slots[slot] = r
 	return slot
+}
+
+// reserve makes room for n more.
+func (s *slab) reserve(n int) {
+	if s.free == 0 {
+		s.slots = slices.Grow(s.slots, n)
+	}
 }
 
 func (s *slab) remove(slot uint32) {
