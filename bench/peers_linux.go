@@ -258,7 +258,9 @@ func (s *stage) holding(ctx context.Context, argv []string, ready func(context.C
 	if figures == nil {
 		return nil, &outcomeError{report.OutcomeRefused, "it ended by itself"}
 	}
-	figures[report.FigureMemory] = used[report.FigureMemory]
+	if memory, ok := used[report.FigureMemory]; ok {
+		figures[report.FigureMemory] = memory
+	}
 	return figures, nil
 }
 

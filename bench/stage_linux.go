@@ -23,7 +23,8 @@ type stage struct {
 	found  map[string]*found
 	target *target.Target
 	ends   []func() error
-	damage string // that a process has left in the target
+	damage string          // that a process has left in the target
+	ran    map[string]bool // the processes that have been run on it, by their arguments
 }
 
 // open starts the target of a case.

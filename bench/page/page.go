@@ -16,6 +16,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"massattach/internal/report"
 )
@@ -31,12 +32,15 @@ var (
 	skeleton string
 )
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"number": report.Number,
-	"figure": report.Figure,
-	"words":  report.FigureWords,
-	"kind":   report.KindWords,
-}).Parse(skeleton))
+// page is read when it is asked for: not at each start of the command.
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{
+		"number": report.Number,
+		"figure": report.Figure,
+		"words":  report.FigureWords,
+		"kind":   report.KindWords,
+	}).Parse(skeleton))
+})
 
 // Write writes the page of a benchmark.
 func Write(w io.Writer, b *report.Bench) error {
@@ -47,7 +51,7 @@ func Write(w io.Writer, b *report.Bench) error {
 	// Its source map is not here, and a browser that looks for it would complain.
 	charts, _, _ := strings.Cut(library, "//# sourceMappingURL=")
 	var out bytes.Buffer
-	err = page.Execute(&out, map[string]any{
+	err = page().Execute(&out, map[string]any{
 		"Bench": b, "Data": template.JS(data), "Library": template.JS(charts),
 		"Script": template.JS(script), "Style": template.CSS(style),
 		"Tiles": tiles(b), "Cases": tables(b), "Memory": report.Bytes(float64(b.Machine.Memory)),

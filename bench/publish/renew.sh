@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 bash bench/peers.sh
 command=$(mktemp)
 trap 'rm -f "$command"' EXIT
-go build -o "$command" ./cmd/massattach
+CGO_ENABLED=0 go build -o "$command" ./cmd/massattach
 "$command" bench --raise-limits --format json >bench/run.json.new
 mv bench/run.json.new bench/run.json
 go run ./bench/publish <bench/run.json
