@@ -27,8 +27,14 @@ func main() {
 	// Go collects garbage first when 4 MB are used: in the midst of an attach to
 	// 10,000 threads, which needs 6 MB and takes a twentieth longer then. That is at
 	// 16 MB now.
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
+	collect(400)
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// collect has Go collect garbage when the heap has grown by so many percent, unless the
+// user has said when.
+func collect(percent int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
 }

@@ -144,6 +144,7 @@ func (v *serveVerb) attend(ctx context.Context, fixed, targets []serve.Target, l
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	collect(100) // it stays, and is to be small
 	attacher.Hurry()
 	v.refuseStops()
 	guard := v.startWatchdog()
