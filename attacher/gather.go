@@ -12,8 +12,8 @@ import (
 )
 
 // AreAll says whether the process has no more threads than those that the caller
-// holds, as held counts them: then nobody is left who is unknown. It costs one
-// fstat, and a look at the leader.
+// holds, as held counts them: then nobody is left who is unknown. It costs two
+// fstats, and a look at the leader.
 //
 // To count those that are known would prove nothing: one that has ended hides one
 // that was born. But nobody ends who stands still, except by an exec of somebody
@@ -21,10 +21,15 @@ import (
 // And who is held in the kernel and ends there is reaped by its tracer, which is seen.
 func (s *Session) AreAll(ctx context.Context, held func() int) (bool, error) {
 	doubts := s.ledger.pass()
-	s.checkLeader(ctx)
 	exits := s.stats.exits.Load()
 	still := held() // before the others are counted: who comes to stand still later may have been born since
 	n, err := s.process.NumThreads()
+	if err == nil && n == still {
+		if s.checkLeader(ctx) {
+			return false, nil
+		}
+		n, err = s.process.NumThreads() // who was born meanwhile is not held
+	}
 	if err != nil {
 		return false, s.gatherError(err)
 	}
@@ -104,6 +109,16 @@ func (s *Session) gather(ctx context.Context) (found int, err error) {
 			for _, tid := range left {
 				s.stray(tid)
 			}
+		}
+	}
+	if len(fresh)+begun == 0 {
+		// The list may have shown the number of a leader that is another by now; and
+		// who was born meanwhile is not in it.
+		if s.checkLeader(ctx) {
+			return 1, nil
+		}
+		if n, err := s.process.NumThreads(); err != nil || n != len(tids) {
+			return 1, err
 		}
 	}
 	if len(fresh)+begun == 0 && s.isRevived() {

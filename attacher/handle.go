@@ -120,10 +120,13 @@ func (t *tracer) trap(s Stop) {
 		return
 	}
 	t.resume(s, 0)
-	if n != nil {
-		t.move(s.TID, passed)
-		t.forget(s.TID, n)
+	if n == nil {
+		return
 	}
+	if t.knows(s.TID) { // or its number is that of another by now, who execs
+		t.move(s.TID, passed)
+	}
+	t.forget(s.TID, n)
 }
 
 // groupStop leaves the thread of a process that is being stopped stopped, as

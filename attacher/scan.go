@@ -42,20 +42,22 @@ func newScanner(s *Session) *scanner {
 // finds its place again by counting and skips as many that live
 // (fs/proc/base.c, proc_task_readdir), and the dead who are in the list make
 // up for them. So a pass that finds nobody is believed if the threads that we know
-// are as many as there are. Where births go on the passes after the second are
-// over the newest threads alone, until one of them finds nobody.
+// are as many as there are. The passes after the second are over the newest threads
+// alone, until one of them finds nobody; and so is the second, where the first was
+// sound: see isSound.
 func (sc *scanner) converge(ctx, keep context.Context) error {
 	limit := passesScan
 	if sc.s.options.Follow == FollowNone {
 		limit = passesNone
 	}
 	var quiet bool // the last pass found nobody
+	before, _ := sc.s.process.NumThreads()
 	for i := range limit {
 		if i == 1 {
 			sc.s.listen(keep)
 		}
 		pass := sc.pass
-		if i > 1 && !quiet {
+		if i > 1 && !quiet || i == 1 && sc.isSound(before) {
 			pass = sc.newest
 		}
 		doubts := sc.s.ledger.pass()
@@ -94,14 +96,17 @@ func (sc *scanner) allKnown(ctx context.Context) (bool, error) {
 // somebody who is unknown. Where too many have ended for that, or there are few, it
 // is over all.
 func (sc *scanner) newest(ctx context.Context, born bool) (unknown int, complete bool, err error) {
+	last, _ := sc.s.options.Proc.LastPID()
+	begin := time.Now()
 	if known, err := sc.allKnown(ctx); known || err != nil {
+		if known {
+			sc.last, sc.when = last, begin
+		}
 		return 0, known, err
 	}
 	if len(sc.listed) <= overlap {
 		return sc.pass(ctx, born)
 	}
-	last, _ := sc.s.options.Proc.LastPID()
-	begin := time.Now()
 	from, joined := len(sc.listed)-overlap, false
 	sc.fresh = sc.fresh[:0]
 	err = sc.s.process.Newest(from, func(tids []int) error {
@@ -214,13 +219,18 @@ func (sc *scanner) scanned(took time.Duration) {
 	}
 }
 
+// burialTakes is for how long a pass waits for burials, which take some µs, to end.
+const burialTakes = 5 * time.Millisecond
+
 // complete says whether the threads that we know are as many as there are. Who is
 // being buried may be known to us alone.
 func (sc *scanner) complete() (bool, error) {
-	buried := sc.s.stats.exits.Load()
-	if sc.s.burying.Load() > 0 {
-		return false, nil
+	for begin := sc.s.now(); sc.s.burying.Load() > 0; sc.s.kernel.Nap(20 * time.Microsecond) {
+		if sc.s.now().Sub(begin) > burialTakes {
+			return false, nil
+		}
 	}
+	buried := sc.s.stats.exits.Load()
 	before, err := sc.s.process.NumThreads()
 	if err != nil {
 		return false, err

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"syscall"
+	"time"
 
 	"massattach/threadset"
 )
@@ -45,6 +47,43 @@ func (sc *scanner) strangers(ctx context.Context) (found bool) {
 	return found
 }
 
+// birthTakes is what a birth takes at the least, on a machine that does nothing else.
+const birthTakes = 10 * time.Microsecond
+
+// isSound says whether those whom the first pass has listed are those whom it has
+// seized, so that counting can tell whether they are all. before is how many threads
+// there were at its begin. Nobody may have ended since: that may be an exec, which gives
+// the leader's number to one whose SEIZE it has kept waiting, and says so to nobody.
+//
+// Numbers are given in turn (kernel/pid.c, alloc_pid: idr_alloc_cyclic). One that was
+// given to a stranger meanwhile is between the last one then and the last one now; but
+// if all that are free have been given, for which the pass must have been too short.
+func (sc *scanner) isSound(before int) bool {
+	n := len(sc.listed)
+	if n != before || sc.s.burying.Load() > 0 || sc.s.set.Totals() != (threadset.Totals{Found: n, Attached: n}) {
+		return false
+	}
+	then := sc.last
+	now, err := sc.s.options.Proc.LastPID()
+	if then == 0 || err != nil {
+		return false
+	}
+	free, err := sc.s.options.Proc.FreeNumbers()
+	if err != nil || time.Since(sc.when) >= time.Duration(free)*birthTakes {
+		return false
+	}
+	return !slices.ContainsFunc(sc.listed, func(tid int) bool { return givenBetween(tid, then, now) })
+}
+
+// givenBetween says whether tid may have been given after a and up to b, which were
+// the last that had been given at two moments, less than a turn of all numbers apart.
+func givenBetween(tid, a, b int) bool {
+	if a <= b {
+		return a < tid && tid <= b
+	}
+	return a < tid || tid <= b
+}
+
 // checkLeader finds out what an exec has done to the leader's number.
 func (sc *scanner) checkLeader(ctx context.Context) {
 	sc.s.checkLeader(ctx)
@@ -64,19 +103,19 @@ func (sc *scanner) revived(ctx context.Context) {
 
 // checkLeader finds out when an exec by a thread that is not ours has taken the
 // leader's place: its tracer never hears of that, and as long as it has other
-// tracees no wait says so.
-func (s *Session) checkLeader(ctx context.Context) {
+// tracees no wait says so. It says whether that may be so.
+func (s *Session) checkLeader(ctx context.Context) (lost bool) {
 	th, ok := s.set.Get(s.pid)
 	if !ok || !th.Phase.Seized() {
-		return
+		return false
 	}
 	st, err := s.process.Status(s.pid)
 	if err != nil || st.TracerPid == th.Owner {
-		return
+		return false
 	}
 	t := s.tracerOf(th.Owner)
 	if t == nil {
-		return
+		return true
 	}
 	_ = tell(ctx, []*tracer{t}, func(t *tracer) {
 		th, ok := t.shard.Get(s.pid)
@@ -89,6 +128,7 @@ func (s *Session) checkLeader(ctx context.Context) {
 			s.ledger.unconverge()
 		}
 	})
+	return true
 }
 
 // letGo has the owner of tid reject it.
@@ -154,7 +194,14 @@ func (t *tracer) renumbered(tid int) {
 		}
 	}
 	t.move(tid, threadset.Ended)
-	if n := t.notes[pid]; n == nil || n.held.Kind == StopUnknown || !t.knows(pid) {
+	n := t.notes[pid]
+	if n == nil || !t.knows(pid) {
+		return
+	}
+	if n.asked {
+		t.ask(pid) // it may have been the leader of before who was asked
+	}
+	if n.held.Kind == StopUnknown {
 		return
 	}
 	// The leader was held, and has ended by that exec without a word: who has its

@@ -77,8 +77,32 @@ func (f FS) Running() (int, error) {
 	return l.runnable, err
 }
 
+// reservedPIDs are not given again once all numbers have been given (RESERVED_PIDS in
+// kernel/pid.c).
+const reservedPIDs = 300
+
+// FreeNumbers is how many numbers a process or thread may be given that nobody has, at
+// the least: kernel.pid_max counts, and all threads of the machine. It is about the
+// reader's PID namespace, as LastPID is and has the same errors.
+func (f FS) FreeNumbers() (int, error) {
+	l, err := f.loadavg()
+	if err != nil {
+		return 0, err
+	}
+	buf := files.Get().(*file)
+	defer buf.free()
+	b, err := f.read("sys/kernel/pid_max", buf)
+	if err == nil {
+		if most, ok := parseInt(bytes.TrimSpace(b)); ok {
+			return max(0, most-reservedPIDs-l.threads), nil
+		}
+		err = ErrFormat
+	}
+	return 0, &Error{Op: "read pid_max", Err: err}
+}
+
 // loadavg is what this package takes from the file of that name.
-type loadavg struct{ runnable, lastPID int }
+type loadavg struct{ runnable, threads, lastPID int }
 
 func (f FS) loadavg() (loadavg, error) {
 	l, err := f.readLoadavg()
@@ -113,11 +137,13 @@ func parseLoadavg(b []byte) (loadavg, error) {
 	if !whole || len(fields) != 5 {
 		return loadavg{}, ErrFormat
 	}
-	running, _, slash := bytes.Cut(fields[3], []byte("/"))
-	l, ok1, ok2 := loadavg{}, false, false
-	l.runnable, ok1 = parseInt(running)
-	l.lastPID, ok2 = parseInt(fields[4])
-	if !slash || !ok1 || !ok2 || l.runnable < 0 || l.lastPID < 0 {
+	running, threads, _ := bytes.Cut(fields[3], []byte("/"))
+	var l loadavg
+	var ok [3]bool
+	l.runnable, ok[0] = parseInt(running)
+	l.threads, ok[1] = parseInt(threads)
+	l.lastPID, ok[2] = parseInt(fields[4])
+	if ok != [3]bool{true, true, true} || min(l.runnable, l.threads, l.lastPID) < 0 {
 		return loadavg{}, ErrFormat
 	}
 	return l, nil

@@ -112,7 +112,7 @@ func FuzzParseNames(f *testing.F) {
 		if got := parseWchan(b); got == "0" || strings.ContainsAny(got, "\n") && !strings.Contains(string(b), got) {
 			t.Errorf("%q: %q", b, got)
 		}
-		if l, err := parseLoadavg(b); err == nil && (l.lastPID < 0 || l.runnable < 0) {
+		if l, err := parseLoadavg(b); err == nil && min(l.lastPID, l.runnable, l.threads) < 0 {
 			t.Errorf("%q: %d", b, l)
 		}
 		if kind := parseAuxv(b); len(b) < 16 && kind != abiUnknown {

@@ -136,7 +136,7 @@ func TestParseWchan(t *testing.T) {
 }
 
 func TestParseLoadavg(t *testing.T) {
-	if got, err := parseLoadavg([]byte("0.00 0.01 0.05 1/123 4567\n")); got.lastPID != 4567 || got.runnable != 1 || err != nil {
+	if got, err := parseLoadavg([]byte("0.00 0.01 0.05 1/123 4567\n")); got != (loadavg{1, 123, 4567}) || err != nil {
 		t.Errorf("got %d, %v", got, err)
 	}
 	for _, in := range []string{"", "\n", "0.00 0.01 0.05 1/123 45", "0.00 0.01 0.05 1/123\n", "1 2 -3\n"} {

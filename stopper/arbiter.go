@@ -65,16 +65,25 @@ func merged(m notify.Mechanism, s attacher.Stop) bool {
 
 // execed gives the one thread that is left the leader's number. The leader's
 // tracer, if that is another, never hears that it has ended.
+//
+// Who wants the leader wants this one from now on: it may have been armed by that
+// number already, and been found in the kernel.
 func execed(v *view, w *ward, s attacher.Stop) {
 	if s.OldTID == s.TID {
 		return
 	}
+	var leader *thread
 	for _, other := range v.wards {
-		if other != w {
-			other.lose(s.TID)
+		if t := other.lose(s.TID); t != nil {
+			leader = t
 		}
 	}
 	w.rename(s.OldTID, s.TID)
+	if leader != nil {
+		for _, h := range leader.holders {
+			w.enter(s.TID, h, time.Now(), leader.armed)
+		}
+	}
 }
 
 // Seized arrests whoever is seized while all are wanted.

@@ -460,3 +460,20 @@ func TestLateBirth(t *testing.T) {
 		})
 	}
 }
+
+// The leader alone is held when another thread execs, and has its number from then on:
+// that one is held in its place, before the new program begins.
+func TestExecTakesHeldLeader(t *testing.T) {
+	for _, style := range []stopper.Style{stopper.Notify, stopper.Interrupt} {
+		notified(t, 3, attacher.Options{}, func(f *fake) {
+			r := notifying(100)
+			r.Style = style
+			h := f.arrest(r)
+			f.m.Exec(101)
+			f.areStopped(100)
+			counts(t, h, 1, 0)
+			must(t, h.Resume())
+			f.areStopped()
+		})
+	}
+}

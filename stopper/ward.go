@@ -133,30 +133,27 @@ func (w *ward) stop(tid int, now time.Time) {
 	t.stopped, t.inKernel, t.interrupted = true, false, false
 }
 
-// lose takes a thread out that is no tracee any more.
-func (w *ward) lose(tid int) {
+// lose takes a thread out that is no tracee any more, and answers what it was wanted
+// for, if it was.
+func (w *ward) lose(tid int) *thread {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.due, tid)
-	w.drop(tid)
-}
-
-func (w *ward) drop(tid int) {
 	t := w.threads[tid]
 	if t == nil {
-		return
+		return nil
 	}
 	delete(w.threads, tid)
 	for _, h := range t.holders {
 		h.lost(t)
 	}
+	return t
 }
 
-// rename gives the thread old the number tid, which was that of another.
+// rename gives the thread old the number tid, which nobody has any more.
 func (w *ward) rename(old, tid int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.drop(tid)
 	t := w.threads[old]
 	if t == nil {
 		return

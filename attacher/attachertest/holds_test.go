@@ -180,8 +180,8 @@ func (o *holder) look(h *stopper.Held, r stopper.Request) {
 		missing[m.TID] = true
 	}
 	for _, tid := range held {
-		// An exec ends those that are held, too; but not while all are.
-		execs := s.execs.Load() && !(rep.Complete && r.Selection.All() && len(s.foreign)+len(s.plan.refused) == 0)
+		// An exec ends those that are held, too; but not while all have stopped.
+		execs := s.execs.Load() && !(rep.Complete && r.Style == stopper.Interrupt && r.Selection.All() && len(s.foreign)+len(s.plan.refused) == 0)
 		if state := s.m.State(tid); state != 't' && !execs {
 			s.fail("thread %d is held, and is %c", tid, state)
 		}

@@ -47,7 +47,22 @@ func (m *Machine) LastPID() (int, error) {
 		return 0, err
 	}
 	defer m.unlock()
+	m.asked = m.last
 	return m.last, nil
+}
+
+// FreeNumbers is a large number, as it is with a large kernel.pid_max. After Reuse the
+// next number is the one that it would have been without, and the number may be the one
+// that LastPID has answered: that there has been a whole turn, in no time, is told by a 0.
+func (m *Machine) FreeNumbers() (int, error) {
+	if err := m.enter(0, "freenumbers", 0); err != nil {
+		return 0, err
+	}
+	defer m.unlock()
+	if m.turned {
+		return 0, nil
+	}
+	return 1 << 22, nil
 }
 
 // enter is the way into a call about thread tid, or the process with 0.

@@ -40,7 +40,10 @@ type Machine struct {
 
 	mu      sync.Mutex
 	pid     int
-	last    int // the number given out last
+	last    int  // the number given out last
+	asked   int  // the last answer of LastPID
+	again   bool // a number has been given again
+	turned  bool // all numbers have, see FreeNumbers
 	clock   uint64
 	groups  map[int]*group
 	tasks   map[int]*task
@@ -90,6 +93,8 @@ func (m *Machine) Reuse(tid int) bool {
 		return false
 	}
 	m.newGroup(tid, 1).stranger = true
+	m.again = true
+	m.turned = m.turned || tid == m.asked
 	return true
 }
 
@@ -119,6 +124,7 @@ func (m *Machine) newTask(g *group, tid int, call *Call) *task {
 // nextID gives out the next free number (kernel/pid.c, alloc_pid). A tracer's
 // thread has one of them, too, and keeps it when it has ended.
 func (m *Machine) nextID() int {
+	m.turned = m.turned || m.again
 	m.last++
 	for m.taken(m.last) {
 		m.last++

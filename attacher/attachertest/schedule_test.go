@@ -99,11 +99,24 @@ func (s *scheduler) note(who int, op string, tid int) {
 	}
 }
 
-// still is for how long no tracer and no thread has had anything to do.
+// still is for how long no tracer and no thread has had anything to do. Somebody who is
+// about to go on has: time may just have jumped.
 func (s *scheduler) still() time.Duration {
+	if s.isBusy() {
+		return 0
+	}
 	s.noting.Lock()
 	defer s.noting.Unlock()
 	return time.Since(s.lively)
+}
+
+// isBusy says whether a tracer, a thread, or the attacher's other goroutines can go on.
+func (s *scheduler) isBusy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.m.Runnable()) > 0 || slices.ContainsFunc(s.waiting, func(w *waiter) bool {
+		return w.tracer >= 0 && (w.op != "sleep" || s.m.Awake(w.tracer))
+	})
 }
 
 // settle returns when all that runs has come to a rest.
