@@ -105,7 +105,7 @@ var attachCases = []kase{{
 func amidChurn(follow attacher.Follow, seize func([]int) (*raw.Session, error), rawFollow string) kase {
 	return kase{
 		BenchCase: report.BenchCase{Name: "attach-" + follow.String(), Kind: report.InProcess, Figure: report.FigureSeconds,
-			Why:   "massattach lists a second time, and then the newest until it finds nobody, raw lists once and misses who is born meanwhile; with event it loads its programs first",
+			Why:   "massattach lists a second time where threads have ended meanwhile, and then the newest until it finds nobody, raw lists once and misses who is born; with event it loads its programs first",
 			About: fmt.Sprintf("attach with --follow %v while 2 threads create others without pause and 300 a second live for 0.8 s; raw follows by: %s", follow, rawFollow)},
 		sizes: someSizes,
 		spec: func(n int) target.Spec {
