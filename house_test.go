@@ -22,7 +22,8 @@ var floors = [][]string{
 	{"massattach/stopper"},
 	{"massattach/stopper/notify"},
 	{"massattach/attacher"},
-	{"massattach/internal/bpf"},
+	{"massattach/internal/watchdog"},
+	{"massattach/internal/bpf", "massattach/internal/affinity"},
 	{"massattach/procfs", "massattach/threadset"},
 	{"massattach/internal/sys"},
 }

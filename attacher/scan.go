@@ -222,13 +222,21 @@ func (sc *scanner) scanned(took time.Duration) {
 // burialTakes is for how long a pass waits for burials, which take some µs, to end.
 const burialTakes = 5 * time.Millisecond
 
+// burialsEnd says whether nobody is being buried any more.
+func (sc *scanner) burialsEnd() bool {
+	for begin := sc.s.now(); sc.s.burying.Load() > 0; sc.s.kernel.Nap(20 * time.Microsecond) {
+		if sc.s.now().Sub(begin) > burialTakes {
+			return false
+		}
+	}
+	return true
+}
+
 // complete says whether the threads that we know are as many as there are. Who is
 // being buried may be known to us alone.
 func (sc *scanner) complete() (bool, error) {
-	for begin := sc.s.now(); sc.s.burying.Load() > 0; sc.s.kernel.Nap(20 * time.Microsecond) {
-		if sc.s.now().Sub(begin) > burialTakes {
-			return false, nil
-		}
+	if !sc.burialsEnd() {
+		return false, nil
 	}
 	buried := sc.s.stats.exits.Load()
 	before, err := sc.s.process.NumThreads()

@@ -60,7 +60,7 @@ const birthTakes = 10 * time.Microsecond
 // if all that are free have been given, for which the pass must have been too short.
 func (sc *scanner) isSound(before int) bool {
 	n := len(sc.listed)
-	if n != before || sc.s.burying.Load() > 0 || sc.s.set.Totals() != (threadset.Totals{Found: n, Attached: n}) {
+	if n != before || !sc.burialsEnd() || sc.s.set.Totals() != (threadset.Totals{Found: n, Attached: n}) {
 		return false
 	}
 	then := sc.last
