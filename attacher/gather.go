@@ -41,19 +41,19 @@ func (s *Session) AreAll(ctx context.Context, held func() int) (bool, error) {
 }
 
 // Gather has everybody seized whom no pass over the threads has found yet,
-// whatever the follow mode and however young, and answers how many they were;
-// those who could not be seized, and say so in the report, are none. It is for
+// whatever the follow mode and however young, and answers whether there was nobody.
+// Those who could not be seized, and say so in the report, are nobody. It is for
 // who needs all threads, and repeats it until there is nobody left. They may give
 // birth as well, so one call proves nothing, but that it found nobody.
-func (s *Session) Gather(ctx context.Context) (found int, err error) {
+func (s *Session) Gather(ctx context.Context) (nobody bool, err error) {
 	doubts := s.ledger.pass()
-	if found, err = s.gather(ctx); err != nil {
-		return found, s.gatherError(err)
+	if nobody, err = s.gather(ctx); err != nil {
+		return false, s.gatherError(err)
 	}
-	if found == 0 {
+	if nobody {
 		s.converge(doubts)
 	}
-	return found, nil
+	return nobody, nil
 }
 
 // converge notes that a look at the threads has found nobody unknown.
@@ -73,10 +73,10 @@ func (s *Session) gatherError(err error) error {
 
 // gather reads the list, gives the keeper those whom nobody knows, and waits
 // until they are known, or gone.
-func (s *Session) gather(ctx context.Context) (found int, err error) {
+func (s *Session) gather(ctx context.Context) (nobody bool, err error) {
 	tids, err := s.Select(procfs.Selection{})
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	fresh := s.set.Fresh(tids, nil)
 	for _, tid := range fresh {
@@ -90,13 +90,13 @@ func (s *Session) gather(ctx context.Context) (found int, err error) {
 	for wait := first; len(left) > 0 || s.set.Counts()[threadset.Found] > 0; wait = min(2*wait, last) {
 		select {
 		case <-ctx.Done():
-			return len(fresh) + begun, ctx.Err()
+			return false, ctx.Err()
 		case <-s.ended:
-			return 0, fs.ErrNotExist
+			return false, fs.ErrNotExist
 		case <-time.After(wait):
 		}
 		if s.closed.Load() {
-			return len(fresh) + begun, ErrClosed
+			return false, ErrClosed
 		}
 		living := left[:0]
 		for _, tid := range s.set.Fresh(left, nil) {
@@ -111,24 +111,25 @@ func (s *Session) gather(ctx context.Context) (found int, err error) {
 			}
 		}
 	}
-	if len(fresh)+begun == 0 {
-		// The list may have shown the number of a leader that is another by now; and
-		// who was born meanwhile is not in it.
-		if s.checkLeader(ctx) {
-			return 1, nil
-		}
-		if n, err := s.process.NumThreads(); err != nil || n != len(tids) {
-			return 1, err
-		}
+	if len(fresh)+begun > 0 {
+		return false, nil
 	}
-	if len(fresh)+begun == 0 && s.isRevived() {
+	// The list may have shown the number of a leader that is another by now; and who
+	// was born meanwhile is not in it.
+	if s.checkLeader(ctx) {
+		return false, nil
+	}
+	if n, err := s.process.NumThreads(); err != nil || n != len(tids) {
+		return false, err
+	}
+	if s.isRevived() {
 		// The keeper has it seized, see revived.
 		s.ledger.unconverge()
 		s.summon()
 		time.Sleep(last)
-		return 1, nil
+		return false, nil
 	}
-	return len(fresh) + begun, nil
+	return true, nil
 }
 
 // isRevived says whether the leader, a zombie as we know it, is alive.

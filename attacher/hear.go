@@ -9,7 +9,7 @@ import (
 
 // With FollowEvent the kernel tells of each birth as it happens. Its log is
 // opened between the first pass over the list of threads and the second: who is
-// not in the log then was born before, and is found by the second pass. Not
+// not in the log then was born before, and the second pass finds it missing. Not
 // beside the first, because reading the kernel's BTF takes a CPU for 50 ms.
 
 const (

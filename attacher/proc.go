@@ -11,8 +11,7 @@ type Proc interface {
 	Open(pid int) (Process, error)
 	// LastPID moves whenever a thread or process is born anywhere.
 	LastPID() (int, error)
-	// FreeNumbers is how many numbers nobody has that a thread may be given, at the
-	// least.
+	// FreeNumbers is how many numbers no thread has.
 	FreeNumbers() (int, error)
 	// Running is how many threads of the machine run or wait for a CPU.
 	Running() (int, error)

@@ -153,9 +153,9 @@ var errMovedUp = errors.New("too many threads have ended")
 // (kernel/signal.c, sig_ignored and complete_signal), and if that is a thread
 // which is not seized yet nobody can repair what it interrupts.
 func (sc *scanner) pass(ctx context.Context, born bool) (unknown int, complete bool, err error) {
-	sc.last, _ = sc.s.options.Proc.LastPID()
 	begin := time.Now()
 	sc.when = begin
+	sc.last, _ = sc.s.options.Proc.LastPID()
 	sc.s.ledger.begun(begin)
 	sc.listed, sc.fresh = sc.listed[:0], sc.fresh[:0]
 	withdrawn := sc.s.stats.withdrawn.Load()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -47,7 +48,7 @@ func (sc *scanner) strangers(ctx context.Context) (found bool) {
 	return found
 }
 
-// birthTakes is what a birth takes at the least, on a machine that does nothing else.
+// birthTakes is what a birth takes a CPU at the least.
 const birthTakes = 10 * time.Microsecond
 
 // isSound says whether those whom the first pass has listed are those whom it has
@@ -58,6 +59,8 @@ const birthTakes = 10 * time.Microsecond
 // Numbers are given in turn (kernel/pid.c, alloc_pid: idr_alloc_cyclic). One that was
 // given to a stranger meanwhile is between the last one then and the last one now; but
 // if all that are free have been given, for which the pass must have been too short.
+// Somebody may choose a number (clone3(2), set_tid; kernel.ns_last_pid): the next list
+// that is read finds such a stranger.
 func (sc *scanner) isSound(before int) bool {
 	n := len(sc.listed)
 	if n != before || !sc.burialsEnd() || sc.s.set.Totals() != (threadset.Totals{Found: n, Attached: n}) {
@@ -69,7 +72,7 @@ func (sc *scanner) isSound(before int) bool {
 		return false
 	}
 	free, err := sc.s.options.Proc.FreeNumbers()
-	if err != nil || time.Since(sc.when) >= time.Duration(free)*birthTakes {
+	if err != nil || sc.s.now().Sub(sc.when) >= time.Duration(free/runtime.NumCPU())*birthTakes {
 		return false
 	}
 	return !slices.ContainsFunc(sc.listed, func(tid int) bool { return givenBetween(tid, then, now) })

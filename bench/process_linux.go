@@ -72,14 +72,12 @@ func (s *stage) process(ctx context.Context, c command) (sample, error) {
 		end()
 		ended <- err
 	}()
-	figures := make(sample)
-	looks := make(chan struct{})
-	go func() {
-		defer close(looks)
-		if s.isFirst(c) {
-			figures[report.FigureMemory] = watchMemory(alive, cmd.Process.Pid)
-		}
-	}()
+	peak := make(chan float64, 1)
+	if s.isFirst(c) {
+		go func() { peak <- watchMemory(alive, cmd.Process.Pid) }()
+	} else {
+		peak <- 0
+	}
 	limit := time.NewTimer(s.plan.limit)
 	defer limit.Stop()
 	led := make(chan error, 1)
@@ -104,9 +102,11 @@ func (s *stage) process(ctx context.Context, c command) (sample, error) {
 					return nil, &outcomeError{report.OutcomeRefused, err.Error()}
 				}
 			}
-			<-looks
 			used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-			figures[report.FigureSeconds], figures[report.FigureCPU] = took.Seconds(), used.Seconds()
+			figures := sample{report.FigureSeconds: took.Seconds(), report.FigureCPU: used.Seconds()}
+			if memory := <-peak; memory > 0 {
+				figures[report.FigureMemory] = memory
+			}
 			return figures, nil
 		case <-limit.C:
 			killMarked()

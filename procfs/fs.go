@@ -81,9 +81,10 @@ func (f FS) Running() (int, error) {
 // kernel/pid.c).
 const reservedPIDs = 300
 
-// FreeNumbers is how many numbers a process or thread may be given that nobody has, at
-// the least: kernel.pid_max counts, and all threads of the machine. It is about the
-// reader's PID namespace, as LastPID is and has the same errors.
+// FreeNumbers is how many numbers a process or thread may be given that no other has:
+// kernel.pid_max counts, and all threads of the machine. Some of them are still those of
+// a process group or session whose leader has ended, and are not given. It is about the
+// reader's PID namespace, as LastPID is, and has the same errors.
 func (f FS) FreeNumbers() (int, error) {
 	l, err := f.loadavg()
 	if err != nil {

@@ -66,22 +66,26 @@ func merged(m notify.Mechanism, s attacher.Stop) bool {
 // execed gives the one thread that is left the leader's number. The leader's
 // tracer, if that is another, never hears that it has ended.
 //
-// Who wants the leader wants this one from now on: it may have been armed by that
-// number already, and been found in the kernel.
+// Who has arrested the leader holds this one from now on, unless the leader's end is
+// known already: it may have been armed by that number, and been found in the kernel.
+// One that is about to let go does not: it may have passed here.
 func execed(v *view, w *ward, s attacher.Stop) {
 	if s.OldTID == s.TID {
 		return
 	}
-	var leader *thread
+	var leaders []*thread
 	for _, other := range v.wards {
-		if t := other.lose(s.TID); t != nil {
-			leader = t
+		if t := other.take(s.TID); t != nil {
+			leaders = append(leaders, t)
 		}
 	}
 	w.rename(s.OldTID, s.TID)
-	if leader != nil {
+	for _, leader := range leaders {
 		for _, h := range leader.holders {
-			w.enter(s.TID, h, time.Now(), leader.armed)
+			if h.hunt == nil && !h.releasing.Load() {
+				w.enter(s.TID, h, time.Now(), leader.armed)
+			}
+			h.lost(leader) // now, or h would have nobody for a moment, and be done
 		}
 	}
 }

@@ -146,7 +146,7 @@ func (h *Held) areAll(ctx context.Context) (bool, error) {
 	if all, err := h.areKnown(ctx); err != nil || !all {
 		return false, err
 	}
-	if found, err := s.Gather(ctx); err != nil || found > 0 {
+	if nobody, err := s.Gather(ctx); err != nil || !nobody {
 		return false, err
 	}
 	all, err := h.areKnown(ctx)

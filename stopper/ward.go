@@ -133,20 +133,30 @@ func (w *ward) stop(tid int, now time.Time) {
 	t.stopped, t.inKernel, t.interrupted = true, false, false
 }
 
-// lose takes a thread out that is no tracee any more, and answers what it was wanted
-// for, if it was.
-func (w *ward) lose(tid int) *thread {
+// lose takes a thread out that is no tracee any more.
+func (w *ward) lose(tid int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.due, tid)
-	t := w.threads[tid]
+	t := w.remove(tid)
 	if t == nil {
-		return nil
+		return
 	}
-	delete(w.threads, tid)
 	for _, h := range t.holders {
 		h.lost(t)
 	}
+}
+
+// take is lose, but for telling the holders.
+func (w *ward) take(tid int) *thread {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.remove(tid)
+}
+
+func (w *ward) remove(tid int) *thread {
+	t := w.threads[tid]
+	delete(w.due, tid)
+	delete(w.threads, tid)
 	return t
 }
 
