@@ -97,13 +97,16 @@ func (t *tracer) signal(s Stop) {
 // of ours, or the trap that a SIGCONT sends to every seized thread, also when
 // nothing was stopped.
 func (t *tracer) trap(s Stop) {
-	t.repair(s, t.notes[s.TID])
 	n := t.notes[s.TID]
+	if n != nil && n.job && !n.asked {
+		t.move(s.TID, threadset.Continued) // now: it may be killed before it is held
+	}
+	t.repair(s, n)
+	n = t.notes[s.TID]
 	passed := threadset.Passed
 	if n != nil {
 		if n.job {
 			n.job = false
-			passed = threadset.Continued
 			t.groupContinued(s.TID)
 		}
 		if n.asked {

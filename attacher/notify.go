@@ -66,11 +66,7 @@ func (o *Owner) Armed(tids []int) {
 // InKernel notes that armed threads are known to be in the kernel.
 func (o *Owner) InKernel(tids []int) {
 	for _, tid := range tids {
-		if n := o.t.notes[tid]; n != nil && (n.held.Kind != StopUnknown || n.job || n.asked) {
-			continue
-		}
-		// One that listens was killed as its group-stop ended, and is about to say so.
-		if th, _ := o.t.shard.Get(tid); th.Phase != threadset.Listening {
+		if n := o.t.notes[tid]; n == nil || n.held.Kind == StopUnknown && !n.job && !n.asked {
 			o.t.move(tid, threadset.InKernel)
 		}
 	}

@@ -1,6 +1,8 @@
 package attacher
 
 import (
+	"time"
+
 	"massattach/procfs"
 )
 
@@ -11,8 +13,9 @@ type Proc interface {
 	Open(pid int) (Process, error)
 	// LastPID moves whenever a thread or process is born anywhere.
 	LastPID() (int, error)
-	// FreeNumbers is how many numbers no thread has.
-	FreeNumbers() (int, error)
+	// Numbers is LastPID, and in how short a time all numbers that are free may have
+	// been given once.
+	Numbers() (last int, turn time.Duration, err error)
 	// Running is how many threads of the machine run or wait for a CPU.
 	Running() (int, error)
 }

@@ -1,13 +1,17 @@
 package attacher
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"massattach/internal/sys"
 	"massattach/procfs"
@@ -34,14 +38,60 @@ func (p ProcFS) Open(pid int) (Process, error) {
 // namespace. Where p is the /proc of another one (a host's, mounted in a
 // container) that says nothing, and it answers errors.ErrUnsupported.
 func (p ProcFS) LastPID() (int, error) {
-	own, err := p.OwnNamespace()
-	if err != nil {
+	if err := p.countsOurs(); err != nil {
 		return 0, err
 	}
-	if !own {
-		return 0, errors.ErrUnsupported
-	}
 	return p.FS.LastPID()
+}
+
+// countsOurs has an error where p's numbers are not those of our PID namespace.
+func (p ProcFS) countsOurs() error {
+	own, err := p.OwnNamespace()
+	if err == nil && !own {
+		err = errors.ErrUnsupported
+	}
+	return err
+}
+
+// birthTakes is what a birth takes a CPU at the least.
+const birthTakes = 10 * time.Microsecond
+
+// Numbers is about the same namespace, and has the same errors.
+func (p ProcFS) Numbers() (last int, turn time.Duration, err error) {
+	if err := p.countsOurs(); err != nil {
+		return 0, 0, err
+	}
+	last, free, err := p.FS.Numbers()
+	if err != nil {
+		return 0, 0, err
+	}
+	// Of the machine: runtime.NumCPU are those that we may run on.
+	b, err := os.ReadFile("/sys/devices/system/cpu/online")
+	if err != nil {
+		return 0, 0, err
+	}
+	cpus, err := countList(string(b))
+	if err != nil {
+		return 0, 0, err
+	}
+	return last, time.Duration(free/cpus) * birthTakes, nil
+}
+
+// countList counts the members of a list as sysfs has it: "0-3,8".
+func countList(list string) (n int, err error) {
+	for part := range strings.SplitSeq(strings.TrimSpace(list), ",") {
+		first, last, ok := strings.Cut(part, "-")
+		if !ok {
+			last = first
+		}
+		from, err1 := strconv.Atoi(first)
+		to, err2 := strconv.Atoi(last)
+		if err := errors.Join(err1, err2); err != nil || from > to {
+			return 0, fmt.Errorf("%q is no list of CPUs: %w", list, cmp.Or(err, procfs.ErrFormat))
+		}
+		n += to - from + 1
+	}
+	return n, nil
 }
 
 type procProcess struct {

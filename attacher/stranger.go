@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"runtime"
 	"slices"
 	"syscall"
-	"time"
 
 	"massattach/threadset"
 )
@@ -48,9 +46,6 @@ func (sc *scanner) strangers(ctx context.Context) (found bool) {
 	return found
 }
 
-// birthTakes is what a birth takes a CPU at the least.
-const birthTakes = 10 * time.Microsecond
-
 // isSound says whether those whom the first pass has listed are those whom it has
 // seized, so that counting can tell whether they are all. before is how many threads
 // there were at its begin. Nobody may have ended since: that may be an exec, which gives
@@ -67,12 +62,8 @@ func (sc *scanner) isSound(before int) bool {
 		return false
 	}
 	then := sc.last
-	now, err := sc.s.options.Proc.LastPID()
-	if then == 0 || err != nil {
-		return false
-	}
-	free, err := sc.s.options.Proc.FreeNumbers()
-	if err != nil || sc.s.now().Sub(sc.when) >= time.Duration(free/runtime.NumCPU())*birthTakes {
+	now, turn, err := sc.s.options.Proc.Numbers()
+	if then == 0 || err != nil || sc.s.now().Sub(sc.when) >= turn {
 		return false
 	}
 	return !slices.ContainsFunc(sc.listed, func(tid int) bool { return givenBetween(tid, then, now) })

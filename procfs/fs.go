@@ -81,25 +81,24 @@ func (f FS) Running() (int, error) {
 // kernel/pid.c).
 const reservedPIDs = 300
 
-// FreeNumbers is how many numbers a process or thread may be given that no other has:
-// kernel.pid_max counts, and all threads of the machine. Some of them are still those of
-// a process group or session whose leader has ended, and are not given. It is about the
-// reader's PID namespace, as LastPID is, and has the same errors.
-func (f FS) FreeNumbers() (int, error) {
+// Numbers is LastPID, and how many numbers a process or thread may be given that no other
+// has: kernel.pid_max counts, and all threads of the machine. Some of the free ones are
+// still those of a process group or session whose leader has ended, and are not given.
+func (f FS) Numbers() (last, free int, err error) {
 	l, err := f.loadavg()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	buf := files.Get().(*file)
 	defer buf.free()
 	b, err := f.read("sys/kernel/pid_max", buf)
 	if err == nil {
 		if most, ok := parseInt(bytes.TrimSpace(b)); ok {
-			return max(0, most-reservedPIDs-l.threads), nil
+			return l.lastPID, max(0, most-reservedPIDs-l.threads), nil
 		}
 		err = ErrFormat
 	}
-	return 0, &Error{Op: "read pid_max", Err: err}
+	return 0, 0, &Error{Op: "read pid_max", Err: err}
 }
 
 // loadavg is what this package takes from the file of that name.

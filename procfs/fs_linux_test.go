@@ -61,17 +61,17 @@ func TestLastPID(t *testing.T) {
 	}
 }
 
-func TestFreeNumbers(t *testing.T) {
-	if n, err := (FS{}).FreeNumbers(); n <= 0 && !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("%d, %v", n, err)
+func TestNumbers(t *testing.T) {
+	if last, free, err := (FS{}).Numbers(); (last <= 0 || free <= 0) && !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("%d, %d, %v", last, free, err)
 	}
 	root := t.TempDir()
 	f := FS{Root: root}
-	if _, err := f.FreeNumbers(); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := f.Numbers(); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 	write(t, root+"/loadavg", "0.00 0.01 0.05 1/123 4567\n")
-	if _, err := f.FreeNumbers(); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := f.Numbers(); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 	if err := os.MkdirAll(root+"/sys/kernel", 0o755); err != nil {
@@ -79,12 +79,12 @@ func TestFreeNumbers(t *testing.T) {
 	}
 	for text, want := range map[string]int{"32768\n": 32768 - 300 - 123, "400\n": 0} {
 		write(t, root+"/sys/kernel/pid_max", text)
-		if got, err := f.FreeNumbers(); got != want || err != nil {
-			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
+		if last, free, err := f.Numbers(); last != 4567 || free != want || err != nil {
+			t.Errorf("%q: %d, %d, %v; want %d free", text, last, free, err, want)
 		}
 	}
 	write(t, root+"/sys/kernel/pid_max", "many\n")
-	if _, err := f.FreeNumbers(); !errors.Is(err, ErrFormat) {
+	if _, _, err := f.Numbers(); !errors.Is(err, ErrFormat) {
 		t.Error(err)
 	}
 }

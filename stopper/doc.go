@@ -97,5 +97,7 @@
 // # Limits
 //
 // Session.Close lets everybody run, whoever holds them. Threads that an exec ends
-// are out of every hold; the one that is left stays in those that it was in.
+// are out of every hold; the one that is left stays in those that it was in, and comes
+// into the arrests of the leader, whose number it has then, as far as the leader's end is
+// not known yet.
 package stopper

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"massattach/attacher"
 	"massattach/procfs"
@@ -51,18 +52,19 @@ func (m *Machine) LastPID() (int, error) {
 	return m.last, nil
 }
 
-// FreeNumbers is a large number, as it is with a large kernel.pid_max. After Reuse the
-// next number is the one that it would have been without, and the number may be the one
-// that LastPID has answered: that there has been a whole turn, in no time, is told by a 0.
-func (m *Machine) FreeNumbers() (int, error) {
-	if err := m.enter(0, "freenumbers", 0); err != nil {
-		return 0, err
+// Numbers says that a turn takes a minute, as it does with a large kernel.pid_max. After
+// Reuse the next number is the one that it would have been without, and the number may be
+// the one that LastPID has answered: that there has been a whole turn, in no time, is told
+// by a 0.
+func (m *Machine) Numbers() (last int, turn time.Duration, err error) {
+	if err := m.enter(0, "numbers", 0); err != nil {
+		return 0, 0, err
 	}
 	defer m.unlock()
-	if m.turned {
-		return 0, nil
+	if !m.turned {
+		turn = time.Minute
 	}
-	return 1 << 22, nil
+	return m.last, turn, nil
 }
 
 // enter is the way into a call about thread tid, or the process with 0.

@@ -43,7 +43,7 @@ type Machine struct {
 	last    int  // the number given out last
 	asked   int  // the last answer of LastPID
 	again   bool // a number has been given again
-	turned  bool // all numbers have, see FreeNumbers
+	turned  bool // all numbers have, see Numbers
 	clock   uint64
 	groups  map[int]*group
 	tasks   map[int]*task

@@ -17,22 +17,13 @@ import (
 // threads may.
 func affinities(t *testing.T, pid int) map[int]int {
 	t.Helper()
-	p, err := procfs.FS{}.Open(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	tids, err := p.AppendTIDs(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	n := make(map[int]int)
-	for _, tid := range tids {
+	eachThread(t, pid, func(_ *procfs.Process, tid int) {
 		var set unix.CPUSet
 		if unix.SchedGetaffinity(tid, &set) == nil { // or it is gone
 			n[set.Count()]++
 		}
-	}
+	})
 	return n
 }
 

@@ -25,8 +25,8 @@ func main() {
 	// takes a tenth longer than with four.
 	runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0)))
 	// Go collects garbage first when 4 MB are used: in the midst of an attach to
-	// 10,000 threads, which needs 6 MB and takes a twentieth longer then. That is at
-	// 16 MB now.
+	// 10,000 threads, where it takes a twentieth of the time. Now it is at 16 MB, which
+	// 20,000 don't come to.
 	collect(400)
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

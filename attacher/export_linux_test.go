@@ -1,0 +1,3 @@
+package attacher
+
+var CountList = countList
