@@ -116,7 +116,9 @@ func (o *Options) withDefaults() Options {
 // block: tracer threads call them. Slices are the callee's only during the
 // call.
 type Trace struct {
-	// Scanned is called after each pass over the list of threads.
+	// Scanned is called after each read of the whole list of threads, with how many
+	// it had. Not every pass of the report is one: the newest threads, or a count,
+	// may be enough.
 	Scanned func(threads int, took time.Duration)
 	// Seized is called with how long each SEIZE of a batch took.
 	Seized func(took []time.Duration)

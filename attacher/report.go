@@ -30,7 +30,7 @@ type Report struct {
 	// Converged: the last pass over the threads, or a count of them, found nobody
 	// unknown (in scan mode: nobody who had lived for Settle).
 	Converged bool
-	Passes    int
+	Passes    int  // looks for unknown threads: at the list, its newest, or their number
 	Ended     bool // the target has ended
 	Threads   threadset.Totals
 	Phases    threadset.Counts // the same threads by the phase they are in

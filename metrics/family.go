@@ -60,7 +60,7 @@ func newTimings() *timings {
 	style := []string{"style"}
 	manner := []string{"style", "mechanism"}
 	return &timings{
-		scan:    prometheus.NewHistogram(timing("scan_duration_seconds", "How long a pass over the list of threads took.")),
+		scan:    prometheus.NewHistogram(timing("scan_duration_seconds", "How long it took to read the whole list of threads.")),
 		attach:  prometheus.NewHistogram(timing("attach_duration_seconds", "How long it took to attach to all threads.")),
 		detach:  prometheus.NewHistogram(timing("detach_duration_seconds", "How long it took to let go of all threads.")),
 		stop:    prometheus.NewHistogramVec(timing("stop_duration_seconds", "How long it took to arrest all threads that were asked for."), manner),
