@@ -32,6 +32,12 @@ func clog(t testing.TB, r, w *os.File) *clogged {
 	if err := unix.SetNonblock(fd, false); err != nil {
 		t.Fatal(err)
 	}
+	// Who ends first is not the collector's affair: an end that nobody reads any
+	// more would be closed by it, and the writer told so.
+	t.Cleanup(func() {
+		r.Close()
+		w.Close()
+	})
 	return &clogged{r, w}
 }
 
