@@ -14,9 +14,13 @@ import (
 // A dead watch notes how long dead threads of a process wait to be reaped.
 type deadWatch struct {
 	since   map[int]time.Time // those dead at the last look
+	last    time.Time         // that was
 	longest time.Duration
-	most    int
 }
+
+// deadWatchBlind is how far apart two looks may be. Where they are further,
+// everybody was held up, and not the dead alone.
+const deadWatchBlind = 100 * time.Millisecond
 
 // look reads the states of all threads but the leader, which stays a zombie as
 // long as others live.
@@ -32,6 +36,9 @@ func (w *deadWatch) look(t testing.TB, pid int) {
 		t.Fatal(err)
 	}
 	now, dead := time.Now(), make(map[int]time.Time)
+	if now.Sub(w.last) > deadWatchBlind {
+		w.since = nil
+	}
 	for _, tid := range tids {
 		st, err := p.Status(tid)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && st.State != 'Z' || tid == pid {
@@ -47,17 +54,21 @@ func (w *deadWatch) look(t testing.TB, pid int) {
 		dead[tid] = since
 		w.longest = max(w.longest, now.Sub(since))
 	}
-	w.since, w.most = dead, max(w.most, len(dead))
+	w.since, w.last = dead, now
 }
 
+// tracedBy is the age by which a thread that lives on is traced, where threads are born
+// all the time. Instrumented for races it is not held to that: see there.
+var tracedBy = 250 * time.Millisecond
+
 // Threads that are born all the time and live a while are all attached to by
-// the age of 250 ms, beside creators of threads that end at once; nobody is
+// the age of tracedBy, beside creators of threads that end at once; nobody is
 // disturbed, and the dead are reaped.
 func TestBirths(t *testing.T) {
 	for _, follow := range following {
 		t.Run(follow.String(), func(t *testing.T) {
 			p := start(t, target.Spec{Epoll: 100, Sem: 20, Churn: 4, Births: target.Births{
-				Rate: 300, Life: 800 * time.Millisecond, Check: 250 * time.Millisecond}})
+				Rate: 300, Life: tracedBy + 550*time.Millisecond, Check: tracedBy}})
 			s := attach(t, p.PID(), &attacher.Options{Follow: follow})
 			if err := p.Reset(t.Context()); err != nil {
 				t.Fatal(err)
@@ -73,13 +84,13 @@ func TestBirths(t *testing.T) {
 					t.Fatalf("births are slow: %+v", a.Births)
 				}
 			}
-			t.Logf("%+v, churn %d; %d dead at once at most, for %v", *a.Births, a.Born, dead.most, dead.longest)
+			t.Logf("%+v, churn %d; some dead for %v", *a.Births, a.Born, dead.longest)
 			if a.Births.Untraced != 0 || a.Births.Skipped != 0 {
-				t.Errorf("untraced at the age of 250ms: %+v", *a.Births)
+				t.Errorf("untraced at the age of %v: %+v", tracedBy, *a.Births)
 			}
 			// Two looks that find the same thread dead are 20 ms apart.
-			if dead.longest > time.Second || dead.most > 100 {
-				t.Errorf("up to %d threads are dead at once, and for up to %v", dead.most, dead.longest)
+			if dead.longest > time.Second {
+				t.Errorf("threads are dead for up to %v", dead.longest)
 			}
 			undisturbed(t, p)
 			endsByItself(t, p, s)
@@ -113,6 +124,7 @@ func TestBirthsAccount(t *testing.T) {
 		t.Run(follow.String(), func(t *testing.T) {
 			p := start(t, target.Spec{Epoll: 50, Births: target.Births{
 				Rate: 100, Life: 300 * time.Millisecond, Check: 250 * time.Millisecond}})
+			first := account(t, p).Births
 			s := attach(t, p.PID(), &attacher.Options{Follow: follow})
 			before := account(t, p).Births
 			start := s.Report().Threads
@@ -135,7 +147,7 @@ func TestBirthsAccount(t *testing.T) {
 			if r.Events.Births < least || after.Untraced != before.Untraced {
 				t.Errorf("%d births reported, at least %d were traced: %+v", r.Events.Births, least, *after)
 			}
-			if most := int(after.Born-before.Born) + 100; r.Events.Births > most {
+			if most := int(after.Born-first.Born) + 100; r.Events.Births > most {
 				t.Errorf("%d births reported of %d", r.Events.Births, most)
 			}
 		})

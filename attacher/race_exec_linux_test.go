@@ -130,11 +130,10 @@ func TestRaceExecByStranger(t *testing.T) {
 		return nil
 	}
 	s := attachFake(t, m, attacher.Options{Settle: -1})
-	stray.Store(101)
-	if tid := m.Spawn(0); tid != 102 { // 101 is the tracer
+	stray.Store(102) // 101 is the tracer
+	if tid := m.Spawn(0); tid != 102 {
 		t.Fatal(tid)
 	}
-	stray.Store(102)
 	err := s.Do(t.Context(), procfs.Selection{}, func(*attacher.Owner) error {
 		m.Exec(102)
 		if m.Spawn(100) == 0 {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"massattach/attacher"
@@ -426,33 +427,33 @@ func TestRaceCloseHeld(t *testing.T) {
 }
 
 // A thread that has a signal pending whenever its tracer looks does not keep
-// the one behind it waiting.
+// the one behind it waiting. In a bubble no report takes longer than another.
 func TestRaceFair(t *testing.T) {
-	m := attachertest.New(100, 10)
-	m.Handle(syscall.SIGUSR1, attachertest.Handler)
-	m.Handle(syscall.SIGUSR2, attachertest.Handler)
-	var stop atomic.Bool
-	var conts atomic.Int64
-	m.Before = func(op string, tid int) error {
-		if op == "look" && !stop.Load() {
-			m.Signal(109, syscall.SIGUSR1)
+	synctest.Test(t, func(t *testing.T) {
+		const hot, cold = 109, 101 // the first to be found, as the one seized later, and the last
+		m := attachertest.New(100, 10)
+		m.Handle(syscall.SIGUSR1, attachertest.Handler)
+		m.Handle(syscall.SIGUSR2, attachertest.Handler)
+		var stop atomic.Bool
+		var conts atomic.Int64
+		m.Before = func(op string, tid int) error {
+			if op == "look" && !stop.Load() {
+				m.Signal(hot, syscall.SIGUSR1)
+			}
+			if op == "cont" && (tid == cold || conts.Add(1) > 10_000) {
+				stop.Store(true)
+			}
+			return nil
 		}
-		if op == "cont" && tid == 100 {
-			stop.Store(true)
+		s := attachFake(t, m, attacher.Options{Follow: attacher.FollowNone})
+		m.Signal(hot, syscall.SIGUSR1)
+		m.Signal(cold, syscall.SIGUSR2)
+		eventually(t, "it is over", stop.Load)
+		quiet(t, m, s)
+		if n := conts.Load(); n > 5_000 {
+			t.Errorf("a signal waited for %d others", n)
 		}
-		if op == "cont" && conts.Add(1) > 10_000 {
-			stop.Store(true)
-		}
-		return nil
-	}
-	s := attachFake(t, m, attacher.Options{Follow: attacher.FollowNone})
-	m.Signal(109, syscall.SIGUSR1) // seized last, and so the first to be found
-	m.Signal(100, syscall.SIGUSR2)
-	eventually(t, "it is over", stop.Load)
-	quiet(t, m, s)
-	if n := conts.Load(); n > 5_000 {
-		t.Errorf("a signal waited for %d others", n)
-	}
+	})
 }
 
 // The leader is seized last and let go first, so that signals to the process

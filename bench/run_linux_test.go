@@ -123,7 +123,14 @@ func TestRunEndsAtOnce(t *testing.T) {
 		t.Skip(err)
 	}
 	s.target = p
-	time.AfterFunc(500*time.Millisecond, cancel)
+	go func() {
+		defer cancel()
+		for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(time.Millisecond) {
+			if st, err := s.look(); err != nil || st.stopped > 0 {
+				return
+			}
+		}
+	}()
 	_, err = s.process(ctx, command{argv: []string{"sh", "-c", fmt.Sprintf("sleep 1000 & kill -STOP %d; wait", s.pid())}})
 	if err != context.Canceled {
 		t.Errorf("%v", err)
@@ -166,7 +173,7 @@ func TestRunInterruptedInTheMiddle(t *testing.T) {
 // A process that takes too long is a time-out, one that fails a refusal with its last
 // words.
 func TestOutcomes(t *testing.T) {
-	s := &stage{Options: new(Options), plan: plan{limit: 300 * time.Millisecond}, ctx: t.Context()}
+	s := &stage{Options: new(Options), ctx: t.Context()}
 	for _, c := range []struct {
 		script, want string
 		fine         []int
@@ -178,6 +185,9 @@ func TestOutcomes(t *testing.T) {
 		{"kill -TERM $$", "refused: signal: terminated", []int{130}},
 		{"", "", nil},
 	} {
+		if s.limit = time.Minute; strings.HasPrefix(c.want, "timeout") {
+			s.limit = 300 * time.Millisecond
+		}
 		figures, err := s.process(t.Context(), command{argv: []string{"sh", "-c", c.script}, fine: c.fine})
 		got := ""
 		if err != nil {

@@ -83,7 +83,7 @@ func TestLostRing(t *testing.T) {
 		}
 		return nil
 	}
-	heard := make(chan error, 1)
+	heard := make(chan error) // who rings must find it there
 	bound := make(chan attacher.Tracer)
 	go func() {
 		k, _ := m.Tracer()

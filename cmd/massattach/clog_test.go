@@ -3,7 +3,6 @@
 package main
 
 import (
-	"io"
 	"os"
 	"strings"
 	"testing"
@@ -52,6 +51,22 @@ func clogPipe(t testing.TB) *clogged {
 
 // clear reads it to its end.
 func (c *clogged) clear() string {
-	b, _ := io.ReadAll(c.r) // a terminal ends with EIO
-	return strings.TrimLeft(string(b), "#")
+	return c.clearUntil(func(string) bool { return false }, nil)
+}
+
+// clearUntil reads it to its end, and calls then once what it has read is enough.
+func (c *clogged) clearUntil(enough func(string) bool, then func()) string {
+	var text strings.Builder
+	called, buf := false, make([]byte, 1<<16)
+	for {
+		n, err := c.r.Read(buf)
+		text.Write(buf[:n])
+		if !called && enough(text.String()) {
+			called = true
+			then()
+		}
+		if err != nil { // a terminal ends with EIO
+			return strings.TrimLeft(text.String(), "#")
+		}
+	}
 }

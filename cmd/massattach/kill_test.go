@@ -214,15 +214,17 @@ func (k *killing) round() {
 	killed := time.Now()
 	_ = p.Process.Kill()
 	p.died()
+	loaded := k.load == nil || k.load.wasOn(killed)
 	// Dead is dead: everybody has been let go by now.
 	isFree(t, k.target)
 	for e := range p.phases {
 		last = e
 	}
 	lives(t, k.target, k.load != nil)
-	if left > 0 && last.phase == k.in && (k.load == nil || k.load.wasOn(killed)) && !p.ProcessState.Exited() {
+	if left > 0 && last.phase == k.in && loaded && !p.ProcessState.Exited() {
 		k.counted++
-		k.quarters[min(int(4*killed.Sub(last.at)/k.length), 4)]++
+		// It may have come to the phase between the look at the clock and the kill.
+		k.quarters[max(0, min(int(4*killed.Sub(last.at)/k.length), 4))]++
 	}
 	if k.notify {
 		eventually(t, "no signal of a program's is pending", func() bool { return pending(t, k.target)&mayNotify == 0 })

@@ -5,12 +5,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -169,10 +171,17 @@ func (k panickingKernel) Tracer() (attacher.Tracer, error) {
 
 type panickingTracer struct{ attacher.Tracer }
 
+// panics when the test, which has looked around, closes our input: not in a tracer,
+// where the attacher would survive it.
+var panics = sync.OnceFunc(func() {
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		panic("a bug")
+	}()
+})
+
 func (t panickingTracer) Seize(tid, options int) error {
-	// Not here, where the attacher would survive it; and not before the
-	// test has looked around.
-	time.AfterFunc(100*time.Millisecond, func() { panic("a bug") })
+	panics()
 	return t.Tracer.Seize(tid, options)
 }
 

@@ -102,8 +102,8 @@ func attach(t *testing.T, tg *target.Target, args ...string) *process {
 	return p
 }
 
-// enters waits until the command says that it enters a phase.
-func (p *process) enters(want phase) {
+// enters waits until the command says that it enters a phase, and answers when it did.
+func (p *process) enters(want phase) time.Time {
 	p.t.Helper()
 	for late := time.After(patience); ; {
 		select {
@@ -112,7 +112,7 @@ func (p *process) enters(want phase) {
 				p.t.Fatalf("it has ended without %s:\n%s", want, p.stderr.String())
 			}
 			if e.phase == want {
-				return
+				return e.at
 			}
 		case <-late:
 			p.t.Fatalf("it has not come to %s:\n%s", want, p.stderr.String())

@@ -57,7 +57,7 @@ import (
 )
 
 // patience bounds every wait of a script.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // fixture is what a script has running.
 type fixture struct {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -171,11 +172,16 @@ func TestWatchSlowReader(t *testing.T) {
 	p.start().enters(phaseHold)
 	stdout.w.Close()
 	unharmed(t, tg, flood(t, tg, target.Flood{Count: each, Window: 16})())
-	read := make(chan string, 1)
-	go func() { read <- stdout.clear() }()
-	// The queue is empty when the reader has been given what was in it, and
-	// waits for more.
-	eventually(t, "the pipe is empty", func() bool { return empty(t, stdout) })
+	read, missed := make(chan string, 1), make(chan struct{})
+	go func() {
+		read <- stdout.clearUntil(func(s string) bool { return strings.Contains(s, `"event":"lost"`) }, func() { close(missed) })
+	}()
+	// What is lost is told behind all that was in the queue: it is empty then.
+	select {
+	case <-missed:
+	case <-time.After(patience):
+		t.Fatal("nothing was lost")
+	}
 	unharmed(t, tg, flood(t, tg, target.Flood{Count: later, Window: 16})())
 	p.signal(syscall.SIGINT)
 	p.ends(exitComplete)
@@ -192,22 +198,6 @@ func TestWatchSlowReader(t *testing.T) {
 	if after := len(all.lines) - gap - 2; after < later*receivers { // it and the end
 		t.Errorf("%d events after the first loss, in %d lines", after, len(all.lines))
 	}
-}
-
-// empty reports whether a pipe has been, for a while.
-func empty(t *testing.T, c *clogged) bool {
-	t.Helper()
-	for range 20 {
-		n, err := unix.IoctlGetInt(int(c.r.Fd()), unix.TIOCINQ)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n > 0 {
-			return false
-		}
-		time.Sleep(time.Millisecond)
-	}
-	return true
 }
 
 // summed are the numbers of a summary that tells of a loss, without its commas.
@@ -227,9 +217,9 @@ func TestWatchBlocked(t *testing.T) {
 	}{
 		{name: "pipe, Ctrl-C", ctrlC: true},
 		{name: "terminal, Ctrl-C", ctrlC: true, pty: true},
-		{name: "pipe, time", args: []string{"--for", "500ms"}},
-		{name: "pipe, time, Ctrl-C", args: []string{"--for", "500ms"}, ctrlC: true, late: true},
-		{name: "both, time", args: []string{"--for", "500ms"}, stderr: true},
+		{name: "pipe, time", args: []string{"--for", "3s"}},
+		{name: "pipe, time, Ctrl-C", args: []string{"--for", "3s"}, ctrlC: true, late: true},
+		{name: "both, time", args: []string{"--for", "3s"}, stderr: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -311,8 +301,9 @@ func TestWatchOneThread(t *testing.T) {
 	p.start().enters(phaseHold)
 	stdout.w.Close()
 	unharmed(t, tg, flood(t, tg, target.Flood{Count: each, Window: 16})())
-	go func() { p.signal(syscall.SIGTERM) }()
-	all := readEvents(t, stdout.clear())
+	end := sync.OnceFunc(func() { p.signal(syscall.SIGTERM) })
+	defer time.AfterFunc(patience, end).Stop()
+	all := readEvents(t, stdout.clearUntil(func(s string) bool { return strings.Count(s, "\n") >= each }, end))
 	p.ends(exitComplete)
 	all.ended(t, false)
 	if all.events != each || all.lost != 0 {

@@ -144,12 +144,14 @@ func debug(t *testing.T, pid int) {
 		try.Start(t, cmd)
 		time.Sleep(500 * time.Millisecond)
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/status", pid, tid))
+		tracer := fmt.Sprintf("TracerPid:\t%d\n", cmd.Process.Pid)
+		if err == nil && !bytes.Contains(status, []byte(tracer)) {
+			err = fmt.Errorf("thread %s is not strace's", tid)
+		}
 		if err != nil {
-			return err
+			_ = cmd.Process.Kill() // a late one would be in the way of the next
+			_ = cmd.Wait()
 		}
-		if tracer := fmt.Sprintf("TracerPid:\t%d\n", cmd.Process.Pid); !bytes.Contains(status, []byte(tracer)) {
-			return fmt.Errorf("thread %s is not strace's", tid)
-		}
-		return nil
+		return err
 	})
 }

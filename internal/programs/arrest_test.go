@@ -122,7 +122,7 @@ func (all stoppers) arrest(t *testing.T, sessions []*attacher.Session, r stopper
 		}
 		arresting.Go(func() {
 			r := r
-			r.Within = 10 * time.Second
+			r.Within = time.Minute
 			h, err := st.Arrest(context.Background(), r)
 			if ended(err) {
 				return
@@ -166,7 +166,7 @@ func still(t *testing.T, pid int, h *stopper.Held) {
 		if len(tids) == 0 {
 			return
 		}
-		if h.Report().Style == stopper.Interrupt || time.Since(begin) > time.Second {
+		if h.Report().Style == stopper.Interrupt || time.Since(begin) > 20*time.Second {
 			t.Errorf("threads %v of process %d are not held, or not stopped", tids, pid)
 			return
 		}

@@ -61,7 +61,7 @@ type user struct{ UID, GID uint32 }
 // How long a program has to end when it is asked to, and all that it started
 // when they are killed.
 const (
-	farewell = 10 * time.Second
+	farewell = 30 * time.Second
 	burying  = 20 * time.Second
 )
 

@@ -190,7 +190,7 @@ var ErrIdle = errors.New("it did nothing")
 // second. An error is one of the load generator's: a request that failed, a
 // connection that was lost; or [ErrIdle].
 func (p *Program) Load(ctx context.Context, d time.Duration) (Load, error) {
-	ctx, cancel := context.WithTimeout(ctx, d+30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, d+5*time.Minute)
 	defer cancel()
 	l, err := p.Kind.load(ctx, p, d)
 	if err == nil && l.Done == 0 {

@@ -102,8 +102,9 @@ const (
 	ctrlZ = "\x1a"
 )
 
-// patience is how long somebody at a terminal waits for what must come.
-const patience = 20 * time.Second
+// patience is how long somebody at a terminal waits for what must come. A session of its
+// own is a group of its own to the scheduler, and gets little where others are busy.
+const patience = 2 * time.Minute
 
 // A dialogue is what is typed and seen. After its first error it does nothing.
 type dialogue struct {

@@ -34,7 +34,7 @@ func birthPool(b Births) int {
 	if b.Rate == 0 {
 		return 0
 	}
-	return min(60_000, int(float64(b.Rate)*b.Life.Seconds()*2)+256)
+	return min(60_000, int(float64(b.Rate)*b.Life.Seconds()*2)+512)
 }
 
 func (in *inner) startBirths() error {
@@ -70,11 +70,11 @@ func (in *inner) startBirths() error {
 func (b *births) run() {
 	every := int64(time.Second) / int64(b.spec.Rate)
 	for next := now(); ; {
+		b.inspect()
+		b.harvest() // first: after a standstill there is much to make up for
 		for ; next <= now(); next += every {
 			b.make()
 		}
-		b.inspect()
-		b.harvest()
 		pause(time.Duration(min(max(next-now(), 0), int64(5*time.Millisecond))))
 	}
 }

@@ -72,7 +72,9 @@ func TestCalls(t *testing.T) {
 				return
 			}
 			r := result(ctx, t, p, c)
-			if r.Want == "" || r.Result() != r.Want || r.ElapsedNS < int64(timeout)/2 || !r.MaskSame || r.Handled != 0 {
+			// One ends at a time of day that was set before it began.
+			early := r.ElapsedNS < int64(timeout)/2 && name != "mq_timedreceive_to"
+			if r.Want == "" || r.Result() != r.Want || early || !r.MaskSame || r.Handled != 0 {
 				t.Errorf("%+v", r)
 			}
 		})
