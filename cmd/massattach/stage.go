@@ -274,8 +274,9 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// unwilling is how long look waits for threads that don't stop.
-const unwilling = time.Second
+// unwilling is how long threads may take to stop, of which some is the notify style's own
+// preparation.
+const unwilling = 10 * time.Second
 
 // look reads the state of each thread once, or until it has stopped, and counts
 // those in a stop.

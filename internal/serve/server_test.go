@@ -169,7 +169,7 @@ func TestLoad(t *testing.T) {
 	if os.Getenv("MASSATTACH_CAMPAIGN") != "" {
 		lasts = time.Minute
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), lasts)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var clients sync.WaitGroup
 	var answers, unavailable atomic.Int64
@@ -190,7 +190,8 @@ func TestLoad(t *testing.T) {
 		})
 	}
 	scrapes := 0
-	for ctx.Err() == nil {
+	// Where the machine is busy the first may take its time.
+	for start := time.Now(); time.Since(start) < lasts || scrapes == 0 && time.Since(start) < time.Minute; {
 		began := time.Now()
 		c := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 		answer, err := c.Get("http://" + base + "/metrics")
@@ -208,6 +209,7 @@ func TestLoad(t *testing.T) {
 			t.Errorf("a scrape: %d", answer.StatusCode)
 		}
 	}
+	cancel()
 	clients.Wait()
 	if scrapes == 0 {
 		t.Error("no scrape went through")
