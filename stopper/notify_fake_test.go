@@ -417,6 +417,53 @@ func TestDeadlineWhilePending(t *testing.T) {
 	}
 }
 
+// Who was in the kernel for somebody who has let go is not known to be for the next, also
+// where it has been waited for all the time: it may be anywhere since.
+func TestInKernelForTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := attachertest.New(100, 4)
+		s, err := attacher.Attach(t.Context(), 100, &attacher.Options{Kernel: m, Proc: m})
+		must(t, err)
+		defer s.Close()
+		f := &fake{t: t, m: m, session: s}
+		nobody := 0
+		mechanism := &slow{m.Notify(100), nobody}
+		f.Stopper, err = stopper.New(s, &stopper.Options{
+			OpenNotify: func(int, string) (notify.Mechanism, error) { return mechanism, nil },
+		})
+		must(t, err)
+		m.Set(102, attachertest.Disk)
+		waiting := make(chan error)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			_, err := f.Arrest(ctx, stopper.Request{})
+			waiting <- err
+		}()
+		synctest.Wait()
+		first := f.arrest(notifying())
+		counts(t, first, 3, 1)
+		must(t, first.Resume())
+
+		mechanism.tid = 102 // on a CPU in the kernel, say
+		r := notifying()
+		r.Within, r.Partial = time.Second, true
+		h := f.arrest(r)
+		if r := h.Report(); r.Stopped != 3 || r.InKernel != 0 || r.Missed != 1 || r.Missing[0].TID != 102 {
+			t.Errorf("%+v", r)
+		}
+		must(t, h.Resume())
+		cancel()
+		if err := <-waiting; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		m.Return(102, 0)
+		f.areStopped()
+		must(t, s.Close())
+		must(t, m.Check())
+		must(t, m.Quiet())
+	})
+}
+
 // The end of a session, and that of the process, end the watch over a hold that
 // nobody has let go.
 func TestCloseInNotifyHold(t *testing.T) {

@@ -194,6 +194,9 @@ func (w *ward) release(goes func(*Held) bool, unsettled bool, reported map[int]b
 				}
 			}
 		}
+		if t.armed == 0 {
+			t.inKernel = false // it may leave the kernel from now on, unseen
+		}
 		if len(t.holders) > 0 {
 			if went && t.stopped {
 				left.stopped++

@@ -106,7 +106,7 @@ func (o *holder) try(r stopper.Request, bound time.Duration) {
 		return
 	}
 	if ctx.Err() == nil && !o.h.isClosing() {
-		o.look(h, r)
+		o.look(ctx, h, r)
 	}
 	o.mu.Lock()
 	o.held = append(o.held, h)
@@ -167,9 +167,14 @@ func (o *holder) excuse(late *lateness, missing []stopper.Missing) {
 }
 
 // look looks at who is held, at the moment at which the arrest is done: nothing
-// has happened since.
-func (o *holder) look(h *stopper.Held, r stopper.Request) {
+// has happened since, but that time may pass while somebody looks, and end the hold.
+func (o *holder) look(ctx context.Context, h *stopper.Held, r stopper.Request) {
 	s := o.h.sim
+	fail := func(format string, args ...any) {
+		if ctx.Err() == nil {
+			s.fail(format, args...)
+		}
+	}
 	if s.killed.Load() || s.dying.Load() || s.isBroken() {
 		return
 	}
@@ -183,22 +188,22 @@ func (o *holder) look(h *stopper.Held, r stopper.Request) {
 		// An exec ends those that are held, too; but not while all have stopped.
 		execs := s.execs.Load() && !(rep.Complete && r.Style == stopper.Interrupt && r.Selection.All() && len(s.foreign)+len(s.plan.refused) == 0)
 		if state := s.m.State(tid); state != 't' && !execs {
-			s.fail("thread %d is held, and is %c", tid, state)
+			fail("thread %d is held, and is %c", tid, state)
 		}
 		if missing[tid] {
-			s.fail("thread %d is held and missing", tid)
+			fail("thread %d is held and missing", tid)
 		}
 	}
 	for _, tid := range inKernel {
 		if state := s.m.State(tid); state != 't' && state != 'Z' && !s.m.Sealed(tid) && !s.execs.Load() {
-			s.fail("thread %d is held in the kernel, is %c, and may run", tid, state)
+			fail("thread %d is held in the kernel, is %c, and may run", tid, state)
 		}
 	}
 	if rep.Requested != rep.Stopped+rep.InKernel+rep.Missed {
-		s.fail("%+v", rep)
+		fail("%+v", rep)
 	}
 	if r.Style == stopper.Interrupt && (rep.Stopped != len(held) || rep.Missed != len(missing) || rep.InKernel+len(inKernel) != 0) {
-		s.fail("%d are held and %d missing: %+v", len(held), len(missing), rep)
+		fail("%d are held and %d missing: %+v", len(held), len(missing), rep)
 	}
 	if !r.Selection.All() || !rep.Complete || r.Style == stopper.Notify && s.execs.Load() {
 		return // who is in an exec may have another number already
@@ -210,7 +215,7 @@ func (o *holder) look(h *stopper.Held, r stopper.Request) {
 		}
 		refused := tracer == 0 && s.plan.refused[tid]
 		if state != 'Z' && !s.isForeign(tracer) && !refused && !slices.Contains(held, tid) && !slices.Contains(inKernel, tid) && !s.failedToSeize(o.h, tid) {
-			s.fail("all are held, but not thread %d, which is %c and tracer %d's", tid, state, tracer)
+			fail("all are held, but not thread %d, which is %c and tracer %d's", tid, state, tracer)
 		}
 	}
 }
