@@ -54,6 +54,9 @@ type Facts struct {
 	Access   Access
 }
 
+// ended says that the thread has.
+func (f Facts) ended() bool { return f.State == 'Z' || f.State == 'X' }
+
 // Access is what the kernel says about the right to attach to a thread
 // (__ptrace_may_access with PTRACE_MODE_ATTACH_REALCREDS): all that depends on
 // users, capabilities, namespaces and security modules, and nothing that

@@ -360,6 +360,24 @@ func TestRaceRefused(t *testing.T) {
 	}
 }
 
+// Who was refused because of another tracer, which has let go before anybody looks, is
+// asked once more; nothing is in the way.
+func TestRaceTracerLetsGo(t *testing.T) {
+	m := attachertest.New(100, 10)
+	var refused atomic.Int64
+	m.Before = func(op string, tid int) error {
+		if op == "seize" && tid == 105 && refused.Add(1) == 1 {
+			return syscall.EPERM
+		}
+		return nil
+	}
+	s := attachFake(t, m, attacher.Options{})
+	r := quiet(t, m, s)
+	if r.Threads.Failed != 0 || r.Threads.Attached != 10 || !r.Converged || refused.Load() < 2 {
+		t.Errorf("%d times asked; %+v, %+v", refused.Load(), r.Threads, r.Failures)
+	}
+}
+
 // A refusal under a seccomp filter: the kernel tells whether it is the filter's,
 // by a SEIZE of nobody.
 func TestRaceFiltered(t *testing.T) {

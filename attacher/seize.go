@@ -28,8 +28,7 @@ func (t *tracer) seize(ctx context.Context, b batch) {
 		took    = make([]time.Duration, 0, len(tids))
 		seized  = make([]int, 0, len(tids))
 		missing []int
-		refused []int
-		errnos  []error
+		refused []attempt
 		gaps    []time.Duration
 	)
 	begin, last := t.s.now(), time.Duration(0)
@@ -38,9 +37,9 @@ func (t *tracer) seize(ctx context.Context, b batch) {
 			missing = append(missing, tids[i:]...) // nobody asks any more
 			break
 		}
-		err := t.seizeOne(tid)
+		a := t.try(tid)
 		switch {
-		case err == nil:
+		case a.err == nil:
 			seized = append(seized, tid)
 			now := time.Since(begin)
 			took = append(took, now-last)
@@ -48,11 +47,10 @@ func (t *tracer) seize(ctx context.Context, b batch) {
 			if b.at != nil {
 				gaps = append(gaps, begin.Add(now).Sub(b.at[i]))
 			}
-		case errors.Is(err, syscall.ESRCH):
+		case errors.Is(a.err, syscall.ESRCH):
 			missing = append(missing, tid)
 		default:
-			refused = append(refused, tid)
-			errnos = append(errnos, err)
+			refused = append(refused, a)
 		}
 	}
 	t.shard.Apply(seized, threadset.Seized)
@@ -64,9 +62,9 @@ func (t *tracer) seize(ctx context.Context, b batch) {
 	}
 	t.s.ledger.seized(took, begin.Add(last))
 	t.s.ledger.noteGaps(gaps)
-	for i, tid := range refused {
-		if t.refused(b, tid, errnos[i]) {
-			missing = append(missing, tid)
+	for _, a := range refused {
+		if t.refused(b, a) {
+			missing = append(missing, a.tid)
 		}
 	}
 	t.shard.Apply(missing, threadset.Missing)
@@ -112,57 +110,70 @@ func (t *tracer) withdrew(b batch) {
 	}
 }
 
-// seizeOne makes a tracee of one thread; see lifeguard for how long it may take.
-func (t *tracer) seizeOne(tid int) (err error) {
-	// A SEIZE that slept because the target execs is refused when it was of
-	// the leader, and another thread has the leader's number now: the one
-	// that it waited for is dead. Only this number can change hands so.
-	for range 3 {
-		t.seizing.Add(1)
-		err = t.k.Seize(tid, t.s.seizeFor)
-		t.seizing.Add(1)
-		if tid != t.s.pid || !errors.Is(err, syscall.EPERM) {
-			break
-		}
-	}
-	return err
+// attempt is a SEIZE, and where it was refused what could be read of the thread then.
+type attempt struct {
+	tid    int
+	err    error
+	facts  Facts
+	unread error // why nothing could
 }
 
-// refused finds out why a SEIZE failed. It says whether the thread is simply
-// gone.
-func (t *tracer) refused(b batch, tid int, err error) (gone bool) {
-	if th, ok := t.shard.Get(tid); !ok || th.Phase != threadset.Found {
+// attempts is how often a thread is tried that is refused for no reason that can be
+// seen. A security module may have one.
+const attempts = 3
+
+// try makes a tracee of one thread; see lifeguard for how long it may take. Where it is
+// refused, and nothing stands in the way when that is looked at, it is tried again: whoever
+// traced the thread has let go meanwhile. Or the SEIZE was of the leader and slept because
+// the target execs: the thread that it waited for is dead, and another has its number.
+func (t *tracer) try(tid int) (a attempt) {
+	a.tid = tid
+	for range attempts {
+		t.seizing.Add(1)
+		a.err = t.k.Seize(tid, t.s.seizeFor)
+		t.seizing.Add(1)
+		if a.err == nil || errors.Is(a.err, syscall.ESRCH) {
+			return a
+		}
+		a.facts, a.unread = t.s.process.Facts(tid)
+		if a.facts.Seccomp {
+			a.facts.Filtered = refusesNobody(t.k.Seize(nobody, 0))
+		}
+		if a.unread != nil || a.facts.ended() || !errors.Is(a.err, syscall.EPERM) || len(a.facts.Obstacles()) > 0 {
+			return a
+		}
+	}
+	return a
+}
+
+// refused notes why a SEIZE failed. It says whether the thread is simply gone.
+func (t *tracer) refused(b batch, a attempt) (gone bool) {
+	if th, ok := t.shard.Get(a.tid); !ok || th.Phase != threadset.Found {
 		t.withdrew(b)
 		return false // a tracer of ours has claimed it meanwhile
 	}
-	f, ferr := t.s.process.Facts(tid)
-	other := t.s.tracerOf(f.TracerTID)
+	other := t.s.tracerOf(a.facts.TracerTID)
 	switch {
-	case ferr == nil && other != nil:
+	case a.unread == nil && other != nil:
 		// Born seized, or it has got this number by an exec: its tracer is
 		// about to hear of it, unless it is about to end.
 		if !other.isGone() {
 			t.withdrew(b)
 		}
-		t.shard.Withdraw(tid)
+		t.shard.Withdraw(a.tid)
 		return false
-	case errors.Is(ferr, fs.ErrNotExist):
-		return true
-	case f.State == 'Z' && tid == t.s.pid:
-		t.over(b, tid, threadset.LeaderZombie)
+	case a.facts.State == 'Z' && a.tid == t.s.pid:
+		t.over(b, a.tid, threadset.LeaderZombie)
 		return false
-	case f.State == 'Z' || f.State == 'X':
+	case a.facts.ended() || errors.Is(a.unread, fs.ErrNotExist):
 		return true
 	}
-	if f.Seccomp {
-		f.Filtered = refusesNobody(t.k.Seize(nobody, 0))
-	}
-	if !t.over(b, tid, threadset.Refused) {
+	if !t.over(b, a.tid, threadset.Refused) {
 		return false
 	}
 	var errno syscall.Errno
-	errors.As(err, &errno)
-	t.s.ledger.failed(failure(tid, errno, explain(err, f)))
+	errors.As(a.err, &errno)
+	t.s.ledger.failed(failure(a.tid, errno, explain(a.err, a.facts)))
 	return false
 }
 
