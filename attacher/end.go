@@ -1,6 +1,10 @@
 package attacher
 
-import "massattach/threadset"
+import (
+	"time"
+
+	"massattach/threadset"
+)
 
 // The end of a tracee, as its tracer sees it.
 
@@ -12,8 +16,12 @@ func (t *tracer) ended(s Stop) {
 		// parent, which would get ECHILD. It is the last of its process
 		// (kernel/exit.c, delay_group_leader), so this tracer is done; by its
 		// end it hands the report on.
-		t.quit, t.idle = true, true
 		t.burial(func() { t.bury(s) })
+		// But for a stranger that was asked to stop, to be let go: see reject.
+		for begin := t.s.now(); t.asking() && t.s.now().Sub(begin) < lingers; t.s.kernel.Nap(time.Millisecond) {
+			t.lookAtAll()
+		}
+		t.quit, t.idle = true, true
 		t.forgetAll()
 		return
 	}

@@ -307,6 +307,10 @@ func (t *tracer) note(tid int) *note {
 	return n
 }
 
+// lingers is how long a tracer that is about to end waits for the stop of a tracee that
+// it has asked for one.
+const lingers = 50 * time.Millisecond
+
 // settle brings what the tracer has begun to an end before its thread ends: a
 // tracee that stands in a stop then, or whose INTERRUPT has its stop still to
 // come, has a call interrupted that nobody repairs any more.
@@ -316,7 +320,7 @@ func (t *tracer) note(tid int) *note {
 func (t *tracer) settle() {
 	const flooded = 5 * time.Millisecond
 	const fewest = 8 // rounds, whatever the time: others may have had the CPU
-	patience := 50 * time.Millisecond
+	nap, patience := 20*time.Microsecond, lingers
 	if t.s.crowded.Load() {
 		patience = time.Second // everybody is slower
 	}
@@ -331,7 +335,8 @@ func (t *tracer) settle() {
 			return
 		}
 		if ws.TID == 0 {
-			t.s.kernel.Nap(20 * time.Microsecond)
+			t.s.kernel.Nap(nap)
+			nap = min(2*nap, time.Millisecond)
 		} else {
 			t.handle(t.decode(ws)) // it may be one that we don't know yet
 			t.lookAtAll()
