@@ -33,7 +33,9 @@ func (s *Session) AreAll(ctx context.Context, held func() int) (bool, error) {
 	if err != nil {
 		return false, s.gatherError(err)
 	}
-	if n != still || s.burying.Load() > 0 || s.stats.exits.Load() != exits {
+	// held once more, and last: the leader's tracer may have found out by itself before
+	// we looked at the leader, and tells who holds it before the burial ends.
+	if n != still || s.stats.exits.Load() != exits || s.burying.Load() > 0 || held() != still {
 		return false, nil
 	}
 	s.converge(doubts)
