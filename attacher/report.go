@@ -110,6 +110,13 @@ type ledger struct {
 	detach    DetachReport
 }
 
+// expect makes room for so many.
+func (l *ledger) expect(threads int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.took = slices.Grow(l.took, threads)
+}
+
 func (l *ledger) seized(took []time.Duration, last time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

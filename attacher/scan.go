@@ -52,6 +52,8 @@ func (sc *scanner) converge(ctx, keep context.Context) error {
 	}
 	var quiet bool // the last pass found nobody
 	before, _ := sc.s.process.NumThreads()
+	sc.listed = slices.Grow(sc.listed, before)
+	sc.s.ledger.expect(before)
 	for i := range limit {
 		if i == 1 {
 			sc.s.listen(keep)
