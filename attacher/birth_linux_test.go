@@ -92,6 +92,16 @@ func TestBirths(t *testing.T) {
 			if dead.longest > time.Second {
 				t.Errorf("threads are dead for up to %v", dead.longest)
 			}
+			left := dead.since
+			eventually(t, "those who are dead now are reaped", func() bool {
+				dead.look(t, p.PID())
+				for tid := range left {
+					if _, still := dead.since[tid]; !still {
+						delete(left, tid)
+					}
+				}
+				return len(left) == 0
+			})
 			undisturbed(t, p)
 			endsByItself(t, p, s)
 			r := detach(t, s)

@@ -18,7 +18,7 @@ func (t *tracer) ended(s Stop) {
 		// end it hands the report on.
 		t.burial(func() { t.bury(s) })
 		// But for a stranger that was asked to stop, to be let go: see reject.
-		for begin := t.s.now(); t.asking() && t.s.now().Sub(begin) < lingers; t.s.kernel.Nap(time.Millisecond) {
+		for begin := t.s.now(); t.asking() && t.s.now().Sub(begin) < t.lingers(); t.s.kernel.Nap(time.Millisecond) {
 			t.lookAtAll()
 		}
 		t.quit, t.idle = true, true

@@ -42,8 +42,9 @@ func TestRaceNewest(t *testing.T) {
 		m := attachertest.New(100, threads)
 		m.ChunkSize = chunk
 		stop := newborns(m, func(int64) {})
-		s := attachFake(t, m, attacher.Options{Follow: follow})
-		n := stop()
+		var n int64 // before the keeper lists once more
+		attached := func(*attacher.Session, time.Duration) { n = stop() }
+		s := attachFake(t, m, attacher.Options{Follow: follow, Trace: &attacher.Trace{Attached: attached}})
 		if all := int64(threads / chunk); n < all || n > all+all/2 {
 			t.Errorf("%v: %d calls that list, %d list all", follow, n, all)
 		}

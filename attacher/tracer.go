@@ -309,7 +309,12 @@ func (t *tracer) note(tid int) *note {
 
 // lingers is how long a tracer that is about to end waits for the stop of a tracee that
 // it has asked for one.
-const lingers = 50 * time.Millisecond
+func (t *tracer) lingers() time.Duration {
+	if t.s.crowded.Load() {
+		return time.Second // everybody is slower
+	}
+	return 50 * time.Millisecond
+}
 
 // settle brings what the tracer has begun to an end before its thread ends: a
 // tracee that stands in a stop then, or whose INTERRUPT has its stop still to
@@ -320,10 +325,7 @@ const lingers = 50 * time.Millisecond
 func (t *tracer) settle() {
 	const flooded = 5 * time.Millisecond
 	const fewest = 8 // rounds, whatever the time: others may have had the CPU
-	nap, patience := 20*time.Microsecond, lingers
-	if t.s.crowded.Load() {
-		patience = time.Second // everybody is slower
-	}
+	nap, patience := 20*time.Microsecond, t.lingers()
 	for begin, rounds := t.s.now(), 1; !t.idle; rounds++ {
 		// Most often that is all: nobody has anything to say.
 		ws, err := t.k.Look(0, false)

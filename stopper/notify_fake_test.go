@@ -372,22 +372,28 @@ func (s slow) Look() (notify.Look, error) {
 	return l, err
 }
 
+// slowed is a process of 4 threads whose stopper has such a mechanism.
+func slowed(t *testing.T, tid int) (*fake, *slow) {
+	t.Helper()
+	m := attachertest.New(100, 4)
+	s, err := attacher.Attach(t.Context(), 100, &attacher.Options{Kernel: m, Proc: m})
+	must(t, err)
+	f, mechanism := &fake{t: t, m: m, session: s}, &slow{m.Notify(100), tid}
+	f.Stopper, err = stopper.New(s, &stopper.Options{
+		OpenNotify: func(int, string) (notify.Mechanism, error) { return mechanism, nil },
+	})
+	must(t, err)
+	return f, mechanism
+}
+
 // A deadline ends while one is on a CPU in the kernel: the error names it, and nobody
 // is left armed or stopped; or all are held but that one, which is armed no more.
 func TestDeadlineWhilePending(t *testing.T) {
 	for _, partial := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			m := attachertest.New(100, 4)
-			s, err := attacher.Attach(t.Context(), 100, &attacher.Options{Kernel: m, Proc: m})
-			must(t, err)
+			f, _ := slowed(t, 102)
+			m, s := f.m, f.session
 			defer s.Close()
-			f := &fake{t: t, m: m, session: s}
-			f.Stopper, err = stopper.New(s, &stopper.Options{
-				OpenNotify: func(pid int, _ string) (notify.Mechanism, error) {
-					return slow{m.Notify(pid), 102}, nil
-				},
-			})
-			must(t, err)
 			m.Spin(101)
 			r := notifying()
 			r.Within, r.Partial = time.Second, partial
@@ -421,17 +427,9 @@ func TestDeadlineWhilePending(t *testing.T) {
 // where it has been waited for all the time: it may be anywhere since.
 func TestInKernelForTheLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := attachertest.New(100, 4)
-		s, err := attacher.Attach(t.Context(), 100, &attacher.Options{Kernel: m, Proc: m})
-		must(t, err)
+		f, mechanism := slowed(t, 0) // nobody
+		m, s := f.m, f.session
 		defer s.Close()
-		f := &fake{t: t, m: m, session: s}
-		nobody := 0
-		mechanism := &slow{m.Notify(100), nobody}
-		f.Stopper, err = stopper.New(s, &stopper.Options{
-			OpenNotify: func(int, string) (notify.Mechanism, error) { return mechanism, nil },
-		})
-		must(t, err)
 		m.Set(102, attachertest.Disk)
 		waiting := make(chan error)
 		ctx, cancel := context.WithCancel(t.Context())

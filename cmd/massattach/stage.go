@@ -88,6 +88,9 @@ func arrested(ctx context.Context, s *stage, r *report.Trial) error {
 // notified does so in notify style.
 func notified(ctx context.Context, s *stage, r *report.Trial) error {
 	r.Name = "notify"
+	// Not in the time of the arrest, of which it may take a second where others are busy.
+	programs := stopper.Preload("")
+	defer programs.Close()
 	return s.arrest(ctx, r, "arresting all of it once, in notify style", stopper.Notify)
 }
 
@@ -97,7 +100,7 @@ func (s *stage) arrest(ctx context.Context, r *report.Trial, next string, style 
 		if err != nil {
 			return nil, err
 		}
-		h, err := st.Arrest(ctx, stopper.Request{Style: style, Within: unwilling, Partial: true})
+		h, err := st.Arrest(ctx, stopper.Request{Style: style, Within: defaultDeadline, Partial: true})
 		if err != nil {
 			return nil, err
 		}
@@ -274,9 +277,8 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// unwilling is how long threads may take to stop, of which some is the notify style's own
-// preparation.
-const unwilling = 10 * time.Second
+// unwilling is how long look waits for threads that don't stop.
+const unwilling = time.Second
 
 // look reads the state of each thread once, or until it has stopped, and counts
 // those in a stop.

@@ -37,10 +37,13 @@ type visit struct {
 	scans   sync.Once // says that births can't be heard of
 }
 
+// defaultDeadline bounds an attach and an arrest.
+const defaultDeadline = 10 * time.Second
+
 func newVisit(t *tool) visit {
 	return visit{
 		tool:     t,
-		deadline: duration{Duration: 10 * time.Second, positive: true},
+		deadline: duration{Duration: defaultDeadline, positive: true},
 		settle:   duration{Duration: attacher.DefaultSettle},
 		follow:   newFollow(),
 		measures: new(measures),

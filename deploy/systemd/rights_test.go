@@ -130,15 +130,17 @@ func (d *daemon) metrics(t *testing.T) (page string) {
 		defer r.Body.Close()
 		text, err := io.ReadAll(r.Body)
 		page = string(text)
-		// Converged is told while it is attached, the time of the probe at its end,
-		// which one that failed never sets.
-		if err == nil && !regexp.MustCompile(`(?m)^massattach_converged\{.*\} 0$|^massattach_last_probe_timestamp_seconds\{`).MatchString(page) {
+		if err == nil && !probed.MatchString(page) {
 			err = fmt.Errorf("no probe yet")
 		}
 		return err
 	})
 	return page
 }
+
+// probed finds what is told of a probe that has ended. Converged is told while it is
+// attached as well; the time of the probe at its end, which one that failed never sets.
+var probed = regexp.MustCompile(`(?m)^massattach_converged\{.*\} 0$|^massattach_last_probe_timestamp_seconds\{`)
 
 var mechanism = regexp.MustCompile(`massattach_stop_duration_seconds_count\{mechanism="(\w+)",style="notify"`)
 
