@@ -210,7 +210,7 @@ func TestDeathDuringAttach(t *testing.T) {
 		}
 		select {
 		case <-s.Ended():
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("the end of the target went unnoticed")
 		}
 		if err := s.Close(); err != nil {
@@ -238,7 +238,7 @@ func TestTargetEnds(t *testing.T) {
 				}
 				select {
 				case <-s.Ended():
-				case <-time.After(10 * time.Second):
+				case <-time.After(time.Minute):
 					t.Fatal("the end of the target went unnoticed")
 				}
 				r := detach(t, s)
@@ -301,7 +301,7 @@ func TestTargetsEndUnderLoad(t *testing.T) {
 				}
 				select {
 				case <-s.Ended():
-				case <-time.After(30 * time.Second):
+				case <-time.After(time.Minute):
 					t.Errorf("round %d: the end of %d went unnoticed", i, p.PID())
 				}
 				if err := s.Close(); err != nil {

@@ -29,14 +29,14 @@ func TestOwnChildExit(t *testing.T) {
 		if !waitFirst {
 			select {
 			case <-s.Ended():
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("the end of the target went unnoticed")
 			}
 			go wait()
 		}
 		select {
 		case <-done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the parent waits for ever")
 		}
 		ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
@@ -62,7 +62,7 @@ func TestOwnChildExitsByItself(t *testing.T) {
 	in.Close()
 	select {
 	case <-s.Ended():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the end of the target went unnoticed")
 	}
 	detach(t, s)

@@ -16,7 +16,7 @@ import (
 
 // patience is how long something may take that hangs for ever when it goes
 // wrong.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // inTime runs f. When it hangs the target is killed, which gets everybody out
 // of an exec, and out of a SEIZE that waits for it.

@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 // leftBehind looks for tracees, goroutines and threads that outlived the tests
 // and answers nil when there are none.
 func leftBehind(threads int) error {
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := lookBehind(threads)
 		if err == nil || time.Now().After(deadline) {
@@ -197,7 +197,7 @@ func free(t testing.TB, pid int) {
 // eventually waits for a condition that must come to hold.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)

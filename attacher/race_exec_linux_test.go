@@ -33,7 +33,7 @@ func TestRaceExecWhileSeizing(t *testing.T) {
 		for _, at := range []int64{1, 2, 300, 600, 1_199, 1_200} {
 			m := attachertest.New(100, threads)
 			execsAt(m, at, exec)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			s, err := attacher.Attach(ctx, 100, &attacher.Options{Kernel: m, Proc: m, Settle: -1})
 			cancel()
 			if err != nil {

@@ -193,7 +193,7 @@ func TestRaceLostBell(t *testing.T) {
 	armed.Store(true)
 	m.Signal(101, syscall.SIGWINCH) // brings the tracer back to its sleep
 	<-asleep
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	ran := 0
 	err := s.Do(ctx, procfs.Selection{}, func(o *attacher.Owner) error { ran++; return nil })

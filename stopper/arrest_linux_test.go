@@ -412,7 +412,7 @@ func TestMemoryOfTheTarget(t *testing.T) {
 func TestAtEvents(t *testing.T) {
 	s := newScene(t, target.Spec{Futex: 10, Signals: map[int]target.Disposition{sigUSR1: target.SigHandleRestart}},
 		attacher.Options{Follow: attacher.FollowClone})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	held, err := s.stopper.At(ctx, attacher.EventSignal|attacher.EventBirth|attacher.EventExec)
 	must(t, err)

@@ -160,7 +160,7 @@ func (s *scene) areHeld(h *stopper.Held) {
 // arrest arrests, which must succeed.
 func (s *scene) arrest(r stopper.Request) *stopper.Held {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	s.t.Cleanup(cancel)
 	h, err := s.stopper.Arrest(ctx, r)
 	if err != nil {

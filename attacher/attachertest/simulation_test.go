@@ -124,7 +124,7 @@ func watch(over <-chan struct{}) {
 		select {
 		case <-over:
 			return
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 		}
 		s := running.Load()
 		if s != nil && s == last {

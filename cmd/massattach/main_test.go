@@ -90,7 +90,7 @@ func (l leakCheck) Run() int {
 		defer os.RemoveAll(publicDir)
 	}
 	code := l.M.Run()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		left := children()
 		for _, pid := range watchdogs() {
 			left = append(left, fmt.Sprintf("%s[%d]", watchdog.Comm, pid))

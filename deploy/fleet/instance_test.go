@@ -83,7 +83,7 @@ func startInstance(t *testing.T, n int, targets []watch) *instance {
 
 // get answers a page.
 func (in *instance) get(path string) ([]byte, error) {
-	client := http.Client{Timeout: 5 * time.Second}
+	client := http.Client{Timeout: time.Minute}
 	r, err := client.Get("http://" + in.address + path)
 	if err != nil {
 		return nil, err

@@ -82,7 +82,7 @@ func startPrometheus(t *testing.T, instances []*instance, every string, flags ..
 
 // query answers what a query returns now.
 func query(server api.API, q string) (model.Vector, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	v, _, _, err := server.Query(ctx, q, time.Now())
 	if err != nil {
@@ -94,7 +94,7 @@ func query(server api.API, q string) (model.Vector, error) {
 // firing answers the alerts that fire, as NAME TARGET INSTANCE.
 func firing(t *testing.T, server api.API) (alerts []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	r, err := server.Alerts(ctx)
 	if err != nil {

@@ -4,7 +4,9 @@ package programs_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"syscall"
 	"testing"
 	"time"
@@ -47,6 +49,21 @@ func TestHarm(t *testing.T) {
 	}
 }
 
+// A start that takes longer than it may says how far it has come, and leaves nobody.
+func TestStartLate(t *testing.T) {
+	need(t, programs.JVM)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	p, err := programs.JVM.Start(ctx)
+	if err == nil {
+		p.Close()
+		t.Fatal("3,000 threads were there in 300 ms")
+	}
+	if !errors.Is(err, context.DeadlineExceeded) || !regexp.MustCompile(`\[\d+\] has \d+ threads map\[.*:\d.*\] and has used \d`).MatchString(err.Error()) {
+		t.Error(err)
+	}
+}
+
 // killOne kills a process of a program.
 func killOne(p *programs.Program) error {
 	who := 0
@@ -86,7 +103,7 @@ func TestFree(t *testing.T) {
 	if err := syscall.Kill(pids[0], syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); p.Free() == nil; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); p.Free() == nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it is stopped, and said to be free")
 		}

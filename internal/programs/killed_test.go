@@ -48,7 +48,7 @@ func TestKilled(t *testing.T) {
 		}
 		return left
 	}
-	for end := time.Now().Add(20 * time.Second); len(left()) > 0; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); len(left()) > 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("left behind: %q", left())
 		}

@@ -89,7 +89,7 @@ func attach(t *testing.T, p *programs.Program, f attacher.Follow) *sessions {
 	t.Helper()
 	var s sessions
 	crew, err := p.Attach(func(pid int) (io.Closer, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		one, err := attacher.Attach(ctx, pid, &attacher.Options{Follow: f})
 		if err != nil {

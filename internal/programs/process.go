@@ -52,6 +52,21 @@ func cpuTime(pid int) time.Duration {
 	return time.Duration(ticks) * (time.Second / 100) // USER_HZ
 }
 
+// doing says what a process is at: its name, and its threads by state.
+func doing(pid int) string {
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	dir := fmt.Sprintf("/proc/%d/task", pid)
+	tasks, _ := os.ReadDir(dir)
+	states := make(map[string]int)
+	for _, task := range tasks {
+		if b, err := os.ReadFile(dir + "/" + task.Name() + "/status"); err == nil {
+			state, _, _ := strings.Cut(field(b, "State:"), " ")
+			states[state]++
+		}
+	}
+	return fmt.Sprintf("%s[%d] has %d threads %v and has used %v", strings.TrimSpace(string(name)), pid, len(tasks), states, cpuTime(pid))
+}
+
 // alive tells whether pid is a process that has not ended.
 func alive(pid int) bool {
 	p := look(pid)

@@ -77,11 +77,12 @@ type Program struct {
 	*supervised
 }
 
-// starting bounds a start.
-const starting = time.Minute
+// starting bounds a start. That of the JVM is 10 s of CPU time, of which it may get
+// little beside others.
+const starting = 5 * time.Minute
 
 // Start starts the program, and returns when it is ready for load. The context
-// bounds the start, and so does a minute.
+// bounds the start, and so do five minutes.
 func (k *Kind) Start(ctx context.Context) (*Program, error) {
 	if err := k.Missing(); err != nil {
 		return nil, err
@@ -145,10 +146,23 @@ func (p *Program) await(ctx context.Context, ok func() error) error {
 		case <-p.done:
 			return errors.New("it has ended")
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", ctx.Err(), err)
+			return fmt.Errorf("%w: %w; %s", ctx.Err(), err, p.doing())
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// doing says how far it has come, for an error: whether it is slow or stuck.
+func (p *Program) doing() string {
+	pids, err := p.PIDs()
+	if err != nil {
+		return err.Error()
+	}
+	var all []string
+	for _, pid := range pids {
+		all = append(all, doing(pid))
+	}
+	return strings.Join(all, ", ")
 }
 
 // said is the end of its log, for an error.

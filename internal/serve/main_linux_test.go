@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait of a test.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // start runs a target until the test ends. It is nobody's child here.
 func start(t testing.TB, s target.Spec) *target.Target {

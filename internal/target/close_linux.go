@@ -16,7 +16,7 @@ import (
 
 const (
 	// farewell is how long a target has to say its last account.
-	farewell = 5 * time.Second
+	farewell = 30 * time.Second
 	// leaving is how long it then has to end, and how long one that was
 	// killed has: a hundred thousand threads take their time.
 	leaving = time.Minute
@@ -27,7 +27,7 @@ const (
 
 // Close ends the target and returns its last account. It closes the target's
 // input; a target that is stopped is continued for that, which its account
-// then shows; one that does not end within 5 s is killed. Nothing is left: no
+// then shows; one that does not answer within 30 s is killed. Nothing is left: no
 // process, no semaphore, no message queue. A target that had ended before, or
 // was killed, has no last account: the error says how it ended, and the
 // account is the newest that was asked for.
@@ -65,7 +65,7 @@ func (t *Target) close() (Account, error) {
 	}
 	var events *ParentAccount
 	if t.parent != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), burying)
 		defer cancel()
 		if t.spec.Parent == ParentIdle {
 			_, _ = t.ParentLook(ctx)

@@ -224,11 +224,11 @@ func (in *inner) leaderState() byte {
 
 // waitFor polls: the thread that is waited for may be held by a tracer.
 func waitFor(what string, done func() bool) error {
-	for range 5000 {
+	for range 60_000 {
 		if done() {
 			return nil
 		}
 		pause(time.Millisecond)
 	}
-	return fmt.Errorf("waited 5 s for %s", what)
+	return fmt.Errorf("waited a minute for %s", what)
 }
