@@ -210,8 +210,10 @@ func (o *holder) look(ctx context.Context, h *stopper.Held, r stopper.Request) {
 	}
 	for _, tid := range s.m.Threads() {
 		tracer, state := s.m.TracerOf(tid), s.m.State(tid)
-		if r.Style == stopper.Notify && tracer == 0 {
-			continue // born since the list was read: the hold has it seized, and counts it
+		if r.Style == stopper.Notify && (tracer == 0 || s.m.Sealed(tid)) {
+			// Born since the list was read, by somebody held in the kernel: the hold has
+			// it seized, and counts it, or it is a tracee, and stops before it runs.
+			continue
 		}
 		refused := tracer == 0 && s.plan.refused[tid]
 		if state != 'Z' && !s.isForeign(tracer) && !refused && !slices.Contains(held, tid) && !slices.Contains(inKernel, tid) && !s.failedToSeize(o.h, tid) {

@@ -215,11 +215,12 @@ func (t *task) merge(ours, own *signal) {
 }
 
 // Sealed says whether the thread tid can't run in user mode before it has reported,
-// as far as a mechanism has confirmed.
+// as far as a mechanism has confirmed, or because it is a tracee that has a trap to
+// stop in: a newborn, say.
 func (m *Machine) Sealed(tid int) bool {
 	defer m.lock()()
 	t := m.tasks[tid]
-	return t != nil && t.armed != nil && !t.armed.off && t.armed.sealed
+	return t != nil && (t.armed != nil && !t.armed.off && t.armed.sealed || t.tracer != nil && t.job.trapStop)
 }
 
 // strict checks that a thread which was confirmed runs no user code.
