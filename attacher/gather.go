@@ -66,9 +66,12 @@ func (s *Session) converge(doubts int) {
 }
 
 func (s *Session) gatherError(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		s.summon()
 		err = ErrGone
+	case errors.Is(err, fs.ErrClosed):
+		err = ErrClosed // which takes away from us what we read
 	}
 	return fmt.Errorf("gather threads of %d: %w", s.pid, err)
 }

@@ -1,6 +1,7 @@
 package attacher_test
 
 import (
+	"errors"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -68,5 +69,54 @@ func TestRaceSlowEnd(t *testing.T) {
 	quiet(t, m, s)
 	if looks.Load() < 10 {
 		t.Errorf("%d looks", looks.Load())
+	}
+}
+
+// The session is closed at each of the looks at the process with which somebody finds
+// out whether he holds all: he hears of that, not of what the looks met with.
+func TestRaceClosed(t *testing.T) {
+	for _, ask := range []struct {
+		name string
+		ask  func(s *attacher.Session) error
+	}{
+		{"all", func(s *attacher.Session) error {
+			_, err := s.AreAll(t.Context(), func() int { return 20 })
+			return err
+		}},
+		{"gather", func(s *attacher.Session) error {
+			_, err := s.Gather(t.Context())
+			return err
+		}},
+	} {
+		for at, closed := 1, true; closed; at++ {
+			m := attachertest.New(100, 20)
+			var s *attacher.Session
+			var asking atomic.Bool
+			n := 0
+			closed = false
+			m.Before = func(op string, tid int) error {
+				if !asking.Load() || op != "threads" && op != "select" {
+					return nil
+				}
+				if n++; n == at {
+					asking.Store(false)
+					closed = true
+					if err := s.Close(); err != nil {
+						t.Error(err)
+					}
+				}
+				return nil
+			}
+			s = attachFake(t, m, attacher.Options{Follow: attacher.FollowNone})
+			asking.Store(true)
+			err := ask.ask(s)
+			asking.Store(false)
+			if err != nil && !errors.Is(err, attacher.ErrClosed) {
+				t.Errorf("%s, closed at look %d: %v", ask.name, at, err)
+			}
+			if at == 1 && !closed {
+				t.Errorf("%s: there was no look", ask.name)
+			}
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package attachertest
 
 import (
+	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -22,6 +23,7 @@ type process struct {
 	pid int
 
 	listing atomic.Bool
+	closed  bool // below the machine's lock
 }
 
 var _ attacher.Process = (*process)(nil)
@@ -74,11 +76,15 @@ func (p *process) enter(op string, tid int) (*task, error) {
 		return nil, &procfs.Error{Op: op, PID: p.pid, TID: tid, Err: err}
 	}
 	t := p.m.tasks[tid]
-	if len(p.g.threads) > 0 && (tid == 0 || t != nil && t.g == p.g) {
+	if !p.closed && len(p.g.threads) > 0 && (tid == 0 || t != nil && t.g == p.g) {
 		return t, nil
 	}
+	err = syscall.ENOENT
+	if p.closed {
+		err = fs.ErrClosed
+	}
 	p.m.unlock()
-	return nil, &procfs.Error{Op: op, PID: p.pid, TID: tid, Err: syscall.ENOENT}
+	return nil, &procfs.Error{Op: op, PID: p.pid, TID: tid, Err: err}
 }
 
 // Chunks lists the threads as getdents64 does, a call a chunk: proc_task_readdir
@@ -265,7 +271,11 @@ func picks(sel procfs.Selection, th procfs.Thread) bool {
 	return sel.Func == nil || sel.Func(th)
 }
 
-func (p *process) Close() error { return nil }
+func (p *process) Close() error {
+	defer p.m.lock()()
+	p.closed = true
+	return nil
+}
 
 // SetName names the thread tid.
 func (m *Machine) SetName(tid int, comm string) {

@@ -29,12 +29,3 @@ func Arresting([]int) (*Arrester, error)         { return nil, errors.ErrUnsuppo
 func (*Arrester) Arrest() (time.Duration, error) { return 0, errors.ErrUnsupported }
 func (*Arrester) Regs() (time.Duration, error)   { return 0, errors.ErrUnsupported }
 func (*Arrester) Resume() (time.Duration, error) { return 0, errors.ErrUnsupported }
-func (*Arrester) Pass([]int) error               { return errors.ErrUnsupported }
-
-// Notifier is bare programs for notify style.
-type Notifier struct{}
-
-func Notifying(int, []int) (*Notifier, error) { return nil, errors.ErrUnsupported }
-func (*Notifier) Close() error                { return nil }
-func (*Notifier) Arm() (time.Duration, error) { return 0, errors.ErrUnsupported }
-func (*Notifier) Disarm() ([]int, error)      { return nil, errors.ErrUnsupported }

@@ -234,9 +234,9 @@ func watchdogs() (all []int) {
 	return all
 }
 
-// gone waits until the process behind a pidfd has ended.
-func gone(fd int, within time.Duration) bool {
-	for end := time.Now().Add(within); ; {
+// gone waits until the process behind a pidfd has ended; false: it does not end.
+func gone(fd int) bool {
+	for end := time.Now().Add(patience); ; {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(max(0, time.Until(end)).Milliseconds()))
 		if err != unix.EINTR {
 			return n == 1

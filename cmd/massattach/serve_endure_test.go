@@ -4,6 +4,7 @@ package main
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"slices"
@@ -44,7 +45,9 @@ func TestServeEndure(t *testing.T) {
 
 	var all []sample
 	again := lasts / 2 // when one is killed, and comes back
-	for begin := time.Now(); time.Since(begin) < lasts; time.Sleep(every / 20) {
+	enough := func() bool { _, rest := atRest(all); return rest > 0 && len(all) >= 8 }
+	// A busy machine may have it probe nearly all the time.
+	for begin := time.Now(); time.Since(begin) < lasts || !enough() && time.Since(begin) < patience; time.Sleep(every / 20) {
 		all = append(all, d.sample())
 		if again != 0 && time.Since(begin) > again {
 			again = 0
@@ -67,16 +70,7 @@ func TestServeEndure(t *testing.T) {
 	scrape := d.cpu() - before
 	t.Logf("a scrape costs %v of CPU", scrape)
 
-	var busy, rest time.Duration
-	for i := 1; i < len(all); i++ {
-		a, b := all[i-1], all[i]
-		next := all[min(i+1, len(all)-1)] // knows of a probe that had begun by b
-		if a.at.IsZero() || b.at.IsZero() || next.at.IsZero() || a.probes != next.probes {
-			continue
-		}
-		rest += b.asked.Sub(a.at)
-		busy += b.before - a.cpu
-	}
+	busy, rest := atRest(all)
 	share := 100 * busy.Seconds() / rest.Seconds()
 	t.Logf("%v of CPU in %v between probes: %.2f %%", busy, rest.Round(time.Second), share)
 	if rest == 0 {
@@ -87,16 +81,20 @@ func TestServeEndure(t *testing.T) {
 	}
 	all = slices.DeleteFunc(all, func(s sample) bool { return s.at.IsZero() })
 	first, last := all[len(all)/4:len(all)/2], all[3*len(all)/4:]
+	more := 30 // the runtime keeps threads that it has needed once
+	if campaign() {
+		more = 10
+	}
 	for _, of := range []struct {
 		what string
 		get  func(sample) int
-		more int // than the greatest before
+		more int // than before, at least: in the midst of a probe there are others
 	}{
-		{"OS threads", func(s sample) int { return s.threads }, 10},
+		{"OS threads", func(s sample) int { return s.threads }, more},
 		{"goroutines", func(s sample) int { return s.goroutines }, 10},
 		{"resident KiB", func(s sample) int { return s.rss }, 16 << 10},
 	} {
-		early, late := greatest(first, of.get), greatest(last, of.get)
+		early, late := least(first, of.get), least(last, of.get)
 		t.Logf("%s: %d in the second quarter, %d in the last", of.what, early, late)
 		if late > early+of.more {
 			t.Errorf("%s have grown", of.what)
@@ -136,11 +134,26 @@ func (d *daemon) sample() sample {
 	return s
 }
 
-func greatest(all []sample, get func(sample) int) (n int) {
+func least(all []sample, get func(sample) int) int {
+	n := math.MaxInt
 	for _, s := range all {
-		n = max(n, get(s))
+		n = min(n, get(s))
 	}
 	return n
+}
+
+// atRest is how long there was no probe, and what CPU it took.
+func atRest(all []sample) (busy, rest time.Duration) {
+	for i := 1; i < len(all); i++ {
+		a, b := all[i-1], all[i]
+		next := all[min(i+1, len(all)-1)] // knows of a probe that had begun by b
+		if a.at.IsZero() || b.at.IsZero() || next.at.IsZero() || a.probes != next.probes {
+			continue
+		}
+		rest += b.asked.Sub(a.at)
+		busy += b.before - a.cpu
+	}
+	return busy, rest
 }
 
 // cpu is how much of it the daemon has had.
