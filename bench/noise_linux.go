@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -53,14 +54,22 @@ func (r *run) noise(ctx context.Context) error {
 		}
 		processes = append(processes, took[report.FigureSeconds])
 	}
-	i := ratioOf(a, b)
+	i, _ := ratioOf(a, b)
 	n.Median, n.Low, n.High, n.Runs = i.median, i.low, i.high, len(a)
 	n.PauseSeconds, n.PauseMaxSeconds = median(pauses), slices.Max(pauses)
 	n.ProcessSeconds = median(processes)
 	return nil
 }
 
-// hides reports whether a ratio is one that the machine shows of the same to the same.
-func hides(n report.Noise, i interval) bool {
-	return i.low <= 1 && 1 <= i.high || n.Low <= i.median && i.median <= n.High
+// hides reports whether a ratio of one cell to another is one that the machine shows of
+// the same to the same: for a pause, whether they differ by less than the pauses of a
+// target that nobody looks at.
+func hides(n report.Noise, i interval, one, other report.Cell) bool {
+	if i.low <= 1 && 1 <= i.high {
+		return true
+	}
+	if one.Figure == report.FigurePause {
+		return math.Abs(one.Median-other.Median) <= n.PauseMaxSeconds-n.PauseSeconds
+	}
+	return n.Low <= i.median && i.median <= n.High
 }

@@ -150,7 +150,7 @@ type found struct {
 }
 
 // find looks for the peers that were asked for.
-func (r *run) find() map[string]*found {
+func (r *run) find(ctx context.Context) map[string]*found {
 	all := make(map[string]*found)
 	for i := range peers {
 		p := &peers[i]
@@ -160,7 +160,7 @@ func (r *run) find() map[string]*found {
 		case r.Peers != nil && !slices.Contains(r.Peers, p.name):
 			f.report.Absent = "not asked for"
 		case p.tool != "":
-			f.locate()
+			f.locate(ctx)
 		case p.name == "freezer":
 			if why := freezerMissing(); why != nil {
 				f.report.Absent = why.Error()
@@ -173,7 +173,7 @@ func (r *run) find() map[string]*found {
 
 // locate finds the program, and has it loaded once, so that the first run is like the
 // others.
-func (f *found) locate() {
+func (f *found) locate(ctx context.Context) {
 	path, err := exec.LookPath(f.tool)
 	if home, herr := os.UserHomeDir(); err != nil && herr == nil {
 		path, err = exec.LookPath(filepath.Join(home, "go", "bin", f.tool)) // where go install puts it
@@ -183,7 +183,7 @@ func (f *found) locate() {
 		return
 	}
 	f.path = path
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, path, f.asks...).CombinedOutput()
 	if err != nil && len(out) == 0 {

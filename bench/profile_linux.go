@@ -34,7 +34,10 @@ func (r *run) profile(ctx context.Context, c *kase, n int, s *stage, turns []tur
 	}
 	ours, ok := r.result.Cell(c.Name, n, report.SubjectOurs, c.Figure)
 	bare, there := r.result.Cell(c.Name, n, report.SubjectRaw, c.Figure)
-	if c.More || !ok || !there || ours.Runs == 0 || bare.Runs == 0 || ratioOf(ours.Samples, bare.Samples).median < profileAbove {
+	if c.More || !ok || !there {
+		return nil
+	}
+	if i, ok := ratioOf(ours.Samples, bare.Samples); !ok || i.median < profileAbove {
 		return nil
 	}
 	var b bytes.Buffer

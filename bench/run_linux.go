@@ -21,6 +21,14 @@ type run struct {
 	found  map[string]*found
 	never  map[string]bool // case and peer that took too long at some size
 	result *report.Bench
+
+	refused []refusal // of the case that is measured
+}
+
+// refusal is why there is no target of n threads.
+type refusal struct {
+	n       int
+	outcome *outcomeError
 }
 
 // Run measures. When ctx ends what was done until then is the result, and Interrupted is
@@ -35,7 +43,7 @@ func Run(ctx context.Context, o *Options) (*report.Bench, error) {
 		return nil, err
 	}
 	defer killMarked()
-	r.found = r.find()
+	r.found = r.find(ctx)
 	err = r.noise(ctx)
 	total, late := 0, 0
 	for _, c := range chosen {
@@ -58,6 +66,7 @@ func Run(ctx context.Context, o *Options) (*report.Bench, error) {
 			err = r.measure(ctx, &c, n)
 			done++
 		}
+		r.refuse(&c)
 	}
 	if late > 0 {
 		r.say(fmt.Sprintf("the time is over: %d of %d cases and sizes are left out", late, total))
@@ -117,8 +126,7 @@ func (r *run) sizesOf(c *kase) []int {
 func (r *run) measure(ctx context.Context, c *kase, n int) error {
 	s, err := r.open(ctx, c, n)
 	if o, ok := errors.AsType[*outcomeError](err); ok {
-		r.cell(c, n, report.SubjectOurs, o)
-		r.cell(c, n, report.SubjectRaw, o)
+		r.refused = append(r.refused, refusal{n, o})
 		return nil
 	}
 	if err != nil {
@@ -131,7 +139,7 @@ func (r *run) measure(ctx context.Context, c *kase, n int) error {
 	}()
 	subjects, err := c.subjects(s)
 	if o, ok := errors.AsType[*outcomeError](err); ok {
-		r.cell(c, n, report.SubjectOurs, o)
+		r.refused = append(r.refused, refusal{n, o})
 		return nil
 	}
 	if err != nil {
@@ -177,17 +185,17 @@ func (r *run) measure(ctx context.Context, c *kase, n int) error {
 			if damage != "" || err != nil {
 				// The others get a target that nobody has broken.
 				_ = s.close()
-				if s, err = r.open(ctx, c, n); err != nil {
-					r.record(c, n, turns)
-					return err
+				s, err = r.open(ctx, c, n)
+				if err == nil {
+					err = again(c, s, turns)
 				}
-				again, err := c.subjects(s)
+				if o, ok := errors.AsType[*outcomeError](err); ok {
+					r.record(c, n, without(turns, o))
+					return nil
+				}
 				if err != nil {
 					r.record(c, n, turns)
 					return err
-				}
-				for i := range turns {
-					turns[i].subject = again[i]
 				}
 			}
 		}
@@ -197,6 +205,46 @@ func (r *run) measure(ctx context.Context, c *kase, n int) error {
 		return r.profile(ctx, c, n, s, turns)
 	}
 	return nil
+}
+
+// again gives the turns that are left the subjects of another target.
+func again(c *kase, s *stage, turns []turn) error {
+	subjects, err := c.subjects(s)
+	if err != nil {
+		return err
+	}
+	for i := range turns {
+		turns[i].subject = subjects[i]
+	}
+	return nil
+}
+
+// without are turns that have no target any more.
+func without(turns []turn, o *outcomeError) []turn {
+	for i := range turns {
+		if t := &turns[i]; !t.done {
+			t.outcome, t.done = &outcomeError{o.outcome, "no target after the one that was broken: " + o.detail}, true
+		}
+	}
+	return turns
+}
+
+// refuse records the sizes of a case at which there was no target for any subject: for
+// all that the case has at other sizes.
+func (r *run) refuse(c *kase) {
+	subjects := r.result.Subjects(c.Name)
+	if len(subjects) == 0 {
+		subjects = []string{report.SubjectOurs}
+		if c.Kind == report.InProcess {
+			subjects = append(subjects, report.SubjectRaw)
+		}
+	}
+	for _, no := range r.refused {
+		for _, s := range subjects {
+			r.cell(c, no.n, s, no.outcome)
+		}
+	}
+	r.refused = nil
 }
 
 // patience is how long one turn may take in all: nothing of ours does, but a target that
@@ -265,7 +313,7 @@ func (r *run) record(c *kase, n int, turns []turn) {
 		for _, figure := range figuresOf(t.samples) {
 			var v []float64
 			for _, s := range t.samples {
-				if f, ok := s[figure]; ok && !math.IsNaN(f) {
+				if f, ok := s[figure]; ok && !math.IsNaN(f) && !math.IsInf(f, 0) {
 					v = append(v, f)
 				}
 			}
@@ -317,13 +365,16 @@ func (r *run) compare() {
 					}
 					ours, ok := b.Cell(c.Name, n, report.SubjectOurs, figure)
 					theirs, there := b.Cell(c.Name, n, subject, figure)
-					if !ok || !there || ours.Runs == 0 || theirs.Runs == 0 || theirs.Median == 0 {
+					if !ok || !there {
 						continue
 					}
-					i := ratioOf(ours.Samples, theirs.Samples)
+					i, ok := ratioOf(ours.Samples, theirs.Samples)
+					if !ok {
+						continue
+					}
 					b.Ratios = append(b.Ratios, report.Ratio{
 						Case: c.Name, N: n, Of: report.SubjectOurs, To: subject, Figure: figure,
-						Median: i.median, Low: i.low, High: i.high, None: hides(b.Noise, i),
+						Median: i.median, Low: i.low, High: i.high, None: hides(b.Noise, i, ours, theirs),
 					})
 				}
 			}

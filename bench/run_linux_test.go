@@ -170,6 +170,31 @@ func TestRunInterruptedInTheMiddle(t *testing.T) {
 	}
 }
 
+// Where no target can be started everybody is refused who is measured at other sizes, and
+// the others are measured.
+func TestRunRefused(t *testing.T) {
+	const n, most = 100, 1 << 22 // which is all that kernel.pid_max can be
+	b, err := Run(t.Context(), &Options{Cases: []string{"scan", "stop"}, Sizes: []int{n, most}, Command: build(t), Peers: []string{"sigstop"}, pace: brisk()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range b.Cases {
+		for _, subject := range b.Subjects(c.Name) {
+			small, _ := b.Cell(c.Name, n, subject, c.Figure)
+			large, _ := b.Cell(c.Name, most, subject, c.Figure)
+			if small.Outcome == "" || large.Outcome != report.OutcomeRefused || large.Detail == "" {
+				t.Errorf("%s of %s: %q with %d threads, %q with %d: %s", c.Name, subject, small.Outcome, n, large.Outcome, most, large.Detail)
+			}
+		}
+		if (c.Kind == report.InProcess) != slices.Contains(b.Subjects(c.Name), report.SubjectRaw) {
+			t.Errorf("%s: %v", c.Name, b.Subjects(c.Name))
+		}
+	}
+	if c, _ := b.Cell("stop", n, "sigstop", report.FigureSeconds); c.Outcome != report.OutcomeOK {
+		t.Errorf("%+v", c)
+	}
+}
+
 // A process that takes too long is a time-out, one that fails a refusal with its last
 // words.
 func TestOutcomes(t *testing.T) {

@@ -28,8 +28,12 @@ const resamples = 2000
 // ratioOf is the ratio of a to b. Where both were run by turns, equally often, it is
 // the median of the ratios run by run, so that what slows the machine for a while slows
 // both; otherwise that of the medians. The interval is the bootstrap's: the middle 95 %
-// of the ratios of samples drawn with replacement. Of one run it has no width.
-func ratioOf(a, b []float64) interval {
+// of the ratios of samples drawn with replacement. Of one run it has no width. False:
+// there is none, because a sample is empty, or b was nothing in some run.
+func ratioOf(a, b []float64) (interval, bool) {
+	if len(a) == 0 || len(b) == 0 || slices.Contains(b, 0) {
+		return interval{}, false
+	}
 	// The same numbers give the same interval, whenever they are looked at.
 	random := rand.New(rand.NewPCG(1, 2))
 	draw := func(v []float64) []float64 {
@@ -49,15 +53,12 @@ func ratioOf(a, b []float64) interval {
 		once = func() float64 { return median(draw(pairs)) }
 		middle = median(pairs)
 	}
-	if len(a) == 0 || len(b) == 0 {
-		return interval{middle, middle, middle}
-	}
 	drawn := make([]float64, resamples)
 	for i := range drawn {
 		drawn[i] = once()
 	}
 	slices.Sort(drawn)
-	return interval{middle, stat.Quantile(0.025, stat.Empirical, drawn, nil), stat.Quantile(0.975, stat.Empirical, drawn, nil)}
+	return interval{middle, stat.Quantile(0.025, stat.Empirical, drawn, nil), stat.Quantile(0.975, stat.Empirical, drawn, nil)}, true
 }
 
 // A point is a figure at a size.

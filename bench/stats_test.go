@@ -31,17 +31,36 @@ func sampled(r *rand.Rand, n int, middle, share float64) []float64 {
 
 // Of equal figures the ratio is exact, and the interval has no width.
 func TestRatioExact(t *testing.T) {
-	got := ratioOf([]float64{3, 3, 3}, []float64{2, 2, 2})
+	got, _ := ratioOf([]float64{3, 3, 3}, []float64{2, 2, 2})
 	if want := (interval{1.5, 1.5, 1.5}); got != want {
 		t.Errorf("%v, want %v", got, want)
 	}
 	// By turns, on a machine that slows down by a factor of eight: the pairs don't mind.
-	if got := ratioOf([]float64{2, 4, 8, 16}, []float64{1, 2, 4, 8}); got != (interval{2, 2, 2}) {
+	if got, _ := ratioOf([]float64{2, 4, 8, 16}, []float64{1, 2, 4, 8}); got != (interval{2, 2, 2}) {
 		t.Errorf("by turns: %v", got)
 	}
 	// Not equally often: of medians.
-	if got := ratioOf([]float64{2, 2, 2}, []float64{100}); got != (interval{0.02, 0.02, 0.02}) {
+	if got, _ := ratioOf([]float64{2, 2, 2}, []float64{100}); got != (interval{0.02, 0.02, 0.02}) {
 		t.Errorf("once: %v", got)
+	}
+}
+
+// To nothing there is no ratio, and nothing has none: a share of a CPU that was less
+// than a tick in one run, say.
+func TestRatioOfNothing(t *testing.T) {
+	for _, c := range []struct{ a, b []float64 }{
+		{[]float64{1, 1, 1}, []float64{0, 1, 1}},
+		{[]float64{0.005, 0, 0}, []float64{0, 0.005, 0.005}},
+		{[]float64{1}, []float64{1, 0}},
+		{nil, []float64{1}},
+		{[]float64{1}, nil},
+	} {
+		if got, ok := ratioOf(c.a, c.b); ok {
+			t.Errorf("%v to %v: %v", c.a, c.b, got)
+		}
+	}
+	if got, ok := ratioOf([]float64{0, 0, 0}, []float64{2, 2, 2}); !ok || got != (interval{}) {
+		t.Errorf("nothing to something: %v, %v", got, ok)
 	}
 }
 
@@ -52,7 +71,7 @@ func TestRatioCovers(t *testing.T) {
 	const rounds, truth = 400, 1.3
 	held, told := 0, 0
 	for range rounds {
-		got := ratioOf(sampled(r, 10, truth, 0.1), sampled(r, 10, 1, 0.1))
+		got, _ := ratioOf(sampled(r, 10, truth, 0.1), sampled(r, 10, 1, 0.1))
 		if got.low <= truth && truth <= got.high {
 			held++
 		}
@@ -73,7 +92,7 @@ func TestRatioOfTheSame(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	wrong := 0
 	for range 400 {
-		got := ratioOf(sampled(r, 10, 1, 0.2), sampled(r, 10, 1, 0.2))
+		got, _ := ratioOf(sampled(r, 10, 1, 0.2), sampled(r, 10, 1, 0.2))
 		if got.low > 1 || got.high < 1 {
 			wrong++
 		}

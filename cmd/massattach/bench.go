@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -141,16 +142,22 @@ func (v *benchVerb) options() (*bench.Options, error) {
 	return o, nil
 }
 
-func (v *benchVerb) print(r *report.Bench, to io.Writer) error {
-	if to != nil {
-		if err := page.Write(to, r); err != nil {
-			return v.failed(err, "")
-		}
-	}
+// print prints the report, and writes the page, each whatever becomes of the other.
+func (v *benchVerb) print(r *report.Bench, to io.WriteCloser) error {
+	var err error
 	if v.printer.format.value == "bench" {
-		return v.printer.write(r, r.Benchstat)
+		err = v.printer.write(r, r.Benchstat)
+	} else {
+		err = v.printer.print(r)
 	}
-	return v.printer.print(r)
+	if to == nil {
+		return err
+	}
+	if perr := errors.Join(page.Write(to, r), to.Close()); perr != nil {
+		v.notes.problem("bench: "+oneLine(perr.Error()), "the report is on stdout")
+		err = cmp.Or(err, error(exitCode(exitError)))
+	}
+	return err
 }
 
 // failed says why there is no benchmark.
