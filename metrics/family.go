@@ -40,7 +40,7 @@ var (
 	descRepaired  = describe("eintr_repaired_total", "System calls that a stop has interrupted, and that went on unseen.")
 	descLeft      = describe("eintr_left_total", "System calls that may have returned EINTR, or an early result, because of a stop.")
 	descConverged = describe("converged", "1 if the last attach has found and reached every thread, 0 if not, or if it failed.")
-	descProbe     = describe("last_probe_timestamp_seconds", "When the last attach or arrest was over, in seconds since 1970.")
+	descProbe     = describe("last_probe_timestamp_seconds", "When the last attach or arrest was over, or a session that stays was looked at, in seconds since 1970.")
 )
 
 var described = []*prometheus.Desc{

@@ -22,7 +22,7 @@ type Recorder struct {
 	ended  []state                        // of those that were open together with these, or last
 	past   counts                         // of all sessions that have ended
 	missed map[stopper.Reason]int
-	last   time.Time // end of a session or of a hold
+	last   time.Time // end of a session, of a hold, or of a look at a session
 }
 
 func (r *Recorder) times() *timings {
@@ -75,6 +75,15 @@ func (r *Recorder) Refuse(cause attacher.Cause) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failed(cause, 1)
+}
+
+// Look notes that a session which stays open, and in which nobody was arrested, was
+// looked at: the last probe was now.
+func (r *Recorder) Look() {
+	r.times()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = time.Now()
 }
 
 func (r *Recorder) opened(s *attacher.Session) {

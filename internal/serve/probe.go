@@ -48,6 +48,9 @@ func (w *watcher) probe(ctx context.Context, pid int) result {
 	}
 	a := w.attachment
 	stops, err := w.arrest(ctx, a, until)
+	if len(stops) == 0 && err == nil {
+		w.gauges.recorder.Look()
+	}
 	if !w.target.Keep || err != nil { // the next probe may have more luck
 		err = errors.Join(err, w.detach())
 	}

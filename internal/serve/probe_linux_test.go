@@ -250,11 +250,11 @@ func TestFindOldest(t *testing.T) {
 // The daemon never finds itself.
 func TestFindNotItself(t *testing.T) {
 	rule := Rule{Comm: commOf(os.Getpid())}
-	st, ok := Target{Rule: rule}.matches(os.Getpid())
+	st, ok, _ := Target{Rule: rule}.matches(os.Getpid())
 	if ok {
 		t.Errorf("it has found itself, born at %d", st)
 	}
-	if _, ok := (Target{PID: os.Getpid()}).matches(os.Getpid()); !ok {
+	if _, ok, _ := (Target{PID: os.Getpid()}).matches(os.Getpid()); !ok {
 		t.Error("its number is nobody's")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +38,9 @@ func Listen(addresses []string, systemd bool) ([]net.Listener, error) {
 		all, err := activation.Listeners()
 		if err == nil && len(all) == 0 {
 			err = errors.New("systemd has passed no socket")
+		}
+		if err == nil && slices.Contains(all, nil) {
+			err = errors.New("systemd has passed a socket that accepts no connections: its unit needs ListenStream=")
 		}
 		return all, err
 	}

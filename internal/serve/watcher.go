@@ -106,16 +106,22 @@ func (w *watcher) run(ctx context.Context) {
 func (w *watcher) seek(ctx context.Context) *process {
 	tick := time.NewTicker(findEvery)
 	defer tick.Stop()
-	for {
-		// An error says that there is none: no /proc, or no pidfile yet.
-		p, matches, _ := w.target.find()
-		w.found(p, matches)
+	for said := ""; ; {
+		// Of a pidfile or a rule an error says that there is none: no /proc, or no
+		// pidfile yet.
+		p, matches, err := w.target.find()
+		if w.target.PID == 0 || err == nil {
+			w.found(p, matches)
+		}
 		switch {
 		case p != nil:
 			return p
-		case w.target.PID != 0:
+		case w.target.PID != 0 && err == nil:
 			w.say("there is no such process")
 			return nil
+		case w.target.PID != 0 && err.Error() != said:
+			said = err.Error()
+			w.say("%s", said)
 		}
 		select {
 		case <-tick.C:
@@ -139,17 +145,19 @@ func (w *watcher) attend(ctx context.Context, p *process) {
 		if isClosed(p.ended) || ctx.Err() != nil {
 			return
 		}
-		if start, ok := w.target.matches(p.pid); !ok || start != p.start {
-			return // an exec has made another of it
-		}
 		if !w.daemon.takeTurn(ctx, p.ended) {
 			return
 		}
+		// It may have ended while others had their turns, and its number be another's.
+		is := w.is(p)
 		begin := time.Now()
-		r := w.probe(ctx, p.pid)
+		var r result
+		if is {
+			r = w.probe(ctx, p.pid)
+		}
 		w.daemon.giveTurn()
-		if ctx.Err() != nil {
-			return // it was broken off
+		if !is || ctx.Err() != nil {
+			return // it is not to be probed, or that was broken off
 		}
 		w.note(begin, r)
 		// Those that were missed are not made up for.
@@ -158,6 +166,16 @@ func (w *watcher) attend(ctx context.Context, p *process) {
 			next = next.Add(late.Truncate(w.target.Every) + w.target.Every)
 		}
 	}
+}
+
+// is says whether p is still there, and the one that is wanted: an exec makes another of
+// it. That it can't be told is no reason to leave it.
+func (w *watcher) is(p *process) bool {
+	if isClosed(p.ended) {
+		return false
+	}
+	start, ok, err := w.target.matches(p.pid)
+	return err != nil || ok && start == p.start
 }
 
 // found notes what a search has come to.
