@@ -21,6 +21,7 @@ const (
 
 // The pages that answer without credentials, where some are asked for.
 const (
+	pathAPI     = "/api/"
 	pathHealthy = "/-/healthy"
 	pathReady   = "/-/ready"
 )

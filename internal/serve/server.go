@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -141,6 +142,9 @@ func withOpenPages(open, guarded http.Handler) http.Handler {
 		if r.URL.Path == pathHealthy || r.URL.Path == pathReady {
 			open.ServeHTTP(w, r)
 			return
+		}
+		if strings.HasPrefix(r.URL.Path, pathAPI) {
+			w = &problems{ResponseWriter: w}
 		}
 		guarded.ServeHTTP(w, r)
 	})
