@@ -15,7 +15,8 @@ import (
 // process.
 var heldCases = []kase{{
 	BenchCase: report.BenchCase{Name: "signals", Kind: report.InProcess, Figure: report.FigureRate, More: true,
-		About: "real-time signals a second to 64 threads beside the others; raw: one thread that waits for any and continues it"},
+		About: "real-time signals a second to 64 threads beside the others; raw: one thread that waits for any and continues it",
+		Why:   "massattach looks whether a signal has interrupted a call that it would have end with EINTR, and that it is not one of its own"},
 	sizes: someSizes,
 	spec:  func(n int) target.Spec { return target.Spec{Futex: n, Recv: 64, Orphan: true} },
 	subjects: func(s *stage) ([]subject, error) {

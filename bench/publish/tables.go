@@ -104,7 +104,11 @@ func felt(b *report.Bench, c report.BenchCase) string {
 	if len(figures) == 0 || len(all) == 0 {
 		return ""
 	}
-	return rows(heads, all)
+	text := rows(heads, all)
+	for _, line := range b.Interruptions(c) {
+		text += "\n- " + line
+	}
+	return text
 }
 
 // whys says why there are no figures.
@@ -173,19 +177,22 @@ func headline(b *report.Bench) string {
 	return rows([]string{"attach to " + report.Number(n) + " threads and let go", "time", "massattach is faster by", "longest pause", "EINTR", "memory"}, all)
 }
 
-// loses are the comparisons that it does not win: with peers, and with itself untouched.
+// loses are the comparisons that it does not win: with peers, in the figure of a case, the
+// pause and the memory, and in the pause with itself untouched.
 func loses(b *report.Bench) string {
 	var s strings.Builder
 	for _, c := range b.Cases {
 		for _, r := range b.Ratios {
-			if r.Case != c.Name || r.Figure != c.Figure || r.To == report.SubjectRaw || r.To == report.SubjectUntouched ||
-				strings.HasPrefix(r.To, report.SubjectOurs) || r.None || r.N != b.Shown(c.Name) {
+			ours := r.To == report.SubjectRaw || strings.HasPrefix(r.To, report.SubjectOurs)
+			untouched := r.To == report.SubjectUntouched && r.Figure != report.FigurePause
+			if r.Case != c.Name || r.N != b.Shown(c.Name) || ours || untouched || r.None {
 				continue
 			}
-			if c.More && r.High < 1 || !c.More && r.Low > 1 {
-				fmt.Fprintf(&s, "- %s, at %s threads: %s by %s's, %s (%s).\n", c.Name, report.Number(r.N), report.FigureWords(c.Figure), r.To, report.Share(r.Median), report.Span(r.Low, r.High))
+			if more := c.More && r.Figure == c.Figure; more && r.High < 1 || !more && r.Low > 1 {
+				fmt.Fprintf(&s, "- %s, at %s threads: %s by %s's, %s (%s).\n", c.Name, report.Number(r.N), report.FigureWords(r.Figure), r.To, report.Share(r.Median), report.Span(r.Low, r.High))
 			}
 		}
+		s.WriteString(larger(b, c))
 	}
 	if s.Len() == 0 {
 		return "- In this run nothing, by more than the noise.\n"
@@ -193,12 +200,48 @@ func loses(b *report.Bench) string {
 	return s.String()
 }
 
-// above are the ratios to the raw limit that are over 1.2 for sure.
+// larger are those who need less memory.
+func larger(b *report.Bench, c report.BenchCase) string {
+	n := b.Shown(c.Name)
+	ours, ok := b.Cell(c.Name, n, report.SubjectOurs, report.FigureMemory)
+	if !ok || ours.Runs == 0 {
+		return ""
+	}
+	var less []string
+	for _, s := range b.Subjects(c.Name) {
+		if cell, ok := b.Cell(c.Name, n, s, report.FigureMemory); ok && cell.Runs > 0 && !strings.HasPrefix(s, report.SubjectOurs) && cell.Median < ours.Median {
+			less = append(less, fmt.Sprintf("%s of %s", report.Figure(report.FigureMemory, cell.Median), s))
+		}
+	}
+	if less == nil {
+		return ""
+	}
+	return fmt.Sprintf("- %s, at %s threads: memory, %s to %s.\n", c.Name, report.Number(n), report.Figure(report.FigureMemory, ours.Median), strings.Join(less, ", "))
+}
+
+// above are the ratios to the raw limit that are over 1.2, by more than the noise, with
+// the reason that a case has for all of them.
 func above(b *report.Bench) string {
 	var s strings.Builder
-	for _, r := range b.Ratios {
-		if r.To == report.SubjectRaw && r.Figure == report.FigureSeconds && r.Low > 1.2 {
-			fmt.Fprintf(&s, "- %s, at %s threads: %s (%s)\n", r.Case, report.Number(r.N), report.Share(r.Median), report.Span(r.Low, r.High))
+	for _, c := range b.Cases {
+		var at []string
+		for _, r := range b.Ratios {
+			if r.Case != c.Name || r.To != report.SubjectRaw || r.Figure != c.Figure || r.None {
+				continue
+			}
+			if c.More {
+				r.Median, r.Low, r.High = 1/r.Median, 1/r.High, 1/r.Low
+			}
+			if r.Median > 1.2 {
+				at = append(at, fmt.Sprintf("%s (%s) at %s", report.Share(r.Median), report.Span(r.Low, r.High), report.Number(r.N)))
+			}
+		}
+		if at != nil {
+			fmt.Fprintf(&s, "- %s: %s", c.Name, strings.Join(at, ", "))
+			if c.Why != "" {
+				s.WriteString("; " + c.Why)
+			}
+			s.WriteString(".\n")
 		}
 	}
 	if s.Len() == 0 {

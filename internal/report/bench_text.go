@@ -31,6 +31,9 @@ func (b *Bench) Text(w io.Writer, style Style) error {
 			out.WriteString("\n")
 			felt.write(&out, style)
 		}
+		for _, line := range b.Interruptions(c) {
+			fmt.Fprintf(&out, "  %s\n", line)
+		}
 		b.whys(&out, c, style)
 		if c.Why != "" {
 			fmt.Fprintf(&out, "\n  %s\n", style.Dim("beyond the bare loop: "+c.Why))
@@ -201,6 +204,25 @@ func (b *Bench) felt(c BenchCase, style Style) *table {
 		return nil
 	}
 	return t
+}
+
+// Interruptions says of each subject which calls of the target failed with EINTR, at the
+// size that is shown; nothing of those that have spared all.
+func (b *Bench) Interruptions(c BenchCase) (lines []string) {
+	n := b.Shown(c.Name)
+	for _, s := range b.Subjects(c.Name) {
+		var calls []string
+		for _, f := range b.Figures(c) {
+			call, ok := strings.CutPrefix(f, FigureEINTR+" ")
+			if cell, there := b.Cell(c.Name, n, s, f); ok && there && cell.Median > 0 {
+				calls = append(calls, Figure(FigureEINTR, cell.Median)+" in "+call)
+			}
+		}
+		if len(calls) > 0 {
+			lines = append(lines, fmt.Sprintf("EINTR of %s: %s", s, strings.Join(calls, ", ")))
+		}
+	}
+	return lines
 }
 
 // Shown is the size that is shown where there is room for one: 10,000 threads, or the
