@@ -6,7 +6,7 @@ import (
 	"massattach/attacher"
 )
 
-// Options say what is measured. The zero value is everything there is, in some 15
+// Options say what is measured. The zero value is everything there is, in some 20
 // minutes on two CPUs.
 type Options struct {
 	// Quick measures the main cases at two sizes, a few times each: a minute.
@@ -51,7 +51,7 @@ type plan struct {
 	window    time.Duration // of what is counted a second
 	limit     time.Duration // of one run of a peer
 	noise     int           // rounds of the empty case
-	budget    time.Duration // of the whole; 0: none
+	budget    time.Duration // of the whole, but for what is under way; 0: none
 	idle      time.Duration // that an idle session is watched for
 	once      time.Duration // a peer that takes longer runs once
 	noiseSize int

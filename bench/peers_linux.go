@@ -192,6 +192,12 @@ func (f *found) locate(ctx context.Context) {
 	}
 	f.report.Version = versionIn(string(out), f.tool)
 	f.report.Settings = shell(f.argv(f.tool, 4211))
+	if f.holding == nil {
+		return
+	}
+	if stays := shell(f.holding(f.tool, 4211)); stays != f.report.Settings {
+		f.report.Settings += "; to stay: " + stays
+	}
 }
 
 // versionIn is the line of what a tool says that names it and a number.

@@ -58,6 +58,7 @@ func Run(ctx context.Context, o *Options) (*report.Bench, error) {
 			}
 			if r.late() {
 				late++
+				r.refused = append(r.refused, refusal{n, &outcomeError{report.OutcomeTimeout, timeIsOver}})
 				continue
 			}
 			if r.Progress != nil {
@@ -79,6 +80,9 @@ func Run(ctx context.Context, o *Options) (*report.Bench, error) {
 	}
 	return r.result, err
 }
+
+// timeIsOver is why somebody was left out.
+const timeIsOver = "the time for all was over before its turn"
 
 // late reports whether the time for the whole is over.
 func (r *run) late() bool { return r.budget > 0 && time.Since(r.begin) > r.budget }
@@ -154,6 +158,10 @@ func (r *run) measure(ctx context.Context, c *kase, n int) error {
 		for i := range turns {
 			t := &turns[i]
 			if t.done || ctx.Err() != nil {
+				continue
+			}
+			if t.subject.peer != "" && len(t.samples) == 0 && r.late() {
+				t.outcome, t.done = &outcomeError{report.OutcomeTimeout, timeIsOver}, true
 				continue
 			}
 			took := time.Now()

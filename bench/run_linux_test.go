@@ -195,6 +195,25 @@ func TestRunRefused(t *testing.T) {
 	}
 }
 
+// What there was no time for is in the report, too.
+func TestRunLate(t *testing.T) {
+	pace := brisk()
+	pace.budget = 1 // over before the first
+	b, err := Run(t.Context(), &Options{Cases: []string{"scan", "attach"}, Sizes: []int{100, 200}, Command: []string{"true"}, Peers: []string{}, pace: pace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range b.Cases {
+		for _, n := range []int{100, 200} {
+			for _, subject := range []string{report.SubjectOurs, report.SubjectRaw} {
+				if cell, _ := b.Cell(c.Name, n, subject, c.Figure); cell.Outcome != report.OutcomeTimeout || cell.Detail == "" {
+					t.Errorf("%s of %s with %d threads: %+v", c.Name, subject, n, cell)
+				}
+			}
+		}
+	}
+}
+
 // A process that takes too long is a time-out, one that fails a refusal with its last
 // words.
 func TestOutcomes(t *testing.T) {
