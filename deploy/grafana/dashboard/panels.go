@@ -131,7 +131,7 @@ func perturbation() []Panel {
 func events() []Panel {
 	return []Panel{
 		{ID: 501, Title: "Events", Kind: Lines, Unit: Rate, Width: 24, Height: 8,
-			About:   "What happened to the targets while they were attached. An overflow is a reader that was too slow.",
+			About:   "What happened to the targets while they were attached. An overflow is a birth that the kernel's log had no room for; the thread is found by the next look.",
 			Queries: []Query{{Expr: sum(rate("events_total"), "event"), Legend: "{{event}}"}}},
 	}
 }
