@@ -16,7 +16,7 @@ import (
 )
 
 // Many instances of many targets under one Prometheus: the overview names the one that
-// takes longest to attach to, and an alert fires for the one that a debugger gets at, and
+// takes longest to attach to, and the alert fires for the one that a debugger gets at, and
 // for no other.
 func TestFleet(t *testing.T) {
 	try.Root(t)
@@ -62,14 +62,14 @@ func TestFleet(t *testing.T) {
 		}
 		return nil
 	})
-	if alerts := firing(t, server); len(alerts) > 0 {
+	if alerts := firing(t, server, notConverged, disturbs); len(alerts) > 0 {
 		t.Errorf("all is well, but %q", alerts)
 	}
 
 	debug(t, pids[broken])
-	want := []string{"MassattachNotConverged " + name(broken)}
+	want := []string{notConverged + " " + name(broken)}
 	try.Until(t, "the alert fires", func() error {
-		if alerts := firing(t, server); !slices.Equal(alerts, want) {
+		if alerts := firing(t, server, notConverged); !slices.Equal(alerts, want) {
 			return fmt.Errorf("firing are %q, not %q", alerts, want)
 		}
 		return nil

@@ -31,6 +31,8 @@ type watch struct {
 	PID    int      `json:"pid"`
 	Every  string   `json:"every"`
 	Arrest []string `json:"arrest"`
+	// Set by startInstance.
+	Deadline string `json:"deadline"`
 }
 
 // bridge makes what connects the namespaces, once.
@@ -53,6 +55,9 @@ func startInstance(t *testing.T, n int, targets []watch) *instance {
 	t.Helper()
 	if err := bridge(); err != nil {
 		t.Fatal(err)
+	}
+	for i := range targets {
+		targets[i].Deadline = "1m" // only what hangs takes so long
 	}
 	text, err := yaml.Marshal(map[string]any{"targets": targets})
 	if err != nil {

@@ -3,6 +3,7 @@ package systemd
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -59,12 +60,7 @@ func startDaemon(t *testing.T, r rights, config string) *daemon {
 			t.Fatal(err)
 		}
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &daemon{address: free.Addr().String(), messages: messages}
-	free.Close()
+	d := &daemon{address: freeAddress(t), messages: messages}
 
 	capabilities := "-all"
 	for _, c := range r.capabilities {
@@ -82,6 +78,22 @@ func startDaemon(t *testing.T, r rights, config string) *daemon {
 	d.cmd.Stderr = try.Listen(t, "serve")
 	try.Start(t, d.cmd)
 	return d
+}
+
+// freeAddress has a port that is none of those that the system gives to connections,
+// which might take it before the daemon does.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	var err error
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000))); err == nil {
+			l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no port is free: ", err)
+	return ""
 }
 
 // copySelf copies this program to where others may run it.

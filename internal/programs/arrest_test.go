@@ -166,7 +166,7 @@ func still(t *testing.T, pid int, h *stopper.Held) {
 		if len(tids) == 0 {
 			return
 		}
-		if h.Report().Style == stopper.Interrupt || time.Since(begin) > 20*time.Second {
+		if h.Report().Style == stopper.Interrupt || time.Since(begin) > 2*time.Minute {
 			t.Errorf("threads %v of process %d are not held, or not stopped", tids, pid)
 			return
 		}

@@ -29,21 +29,34 @@ func TestHarm(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer p.Close() // it has not ended well
+			defer func() {
+				// One that is told to end while it recovers may miss it, and hang
+				// until it is killed: not so if it is to end at once.
+				if pids, err := p.PIDs(); k == programs.Postgres && err == nil && len(pids) > 0 {
+					_ = syscall.Kill(pids[0], syscall.SIGQUIT)
+				}
+				p.Close() // it has not ended well
+			}()
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel() // redis-benchmark may wait for ever
 			done := make(chan error, 1)
 			go func() {
-				_, err := p.Load(ctx, time.Second)
+				_, err := p.Load(ctx, 3*time.Second)
 				done <- err
 			}()
-			time.Sleep(200 * time.Millisecond)
+			time.Sleep(500 * time.Millisecond)
 			if err := killOne(p); err != nil {
 				t.Error(err)
 			}
 			loadErr := <-done
-			if err := p.Check(); err == nil && loadErr == nil {
-				t.Error("nothing shows")
+			if ctx.Err() != nil {
+				loadErr = nil // it was cut off, which says nothing of the program
+			}
+			// Its end, and what others log of it, may take a moment to show.
+			for end := time.Now().Add(time.Minute); loadErr == nil && p.Check() == nil; time.Sleep(5 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("nothing shows")
+				}
 			}
 		})
 	}
@@ -52,16 +65,33 @@ func TestHarm(t *testing.T) {
 // A start that takes longer than it may says how far it has come, and leaves nobody.
 func TestStartLate(t *testing.T) {
 	need(t, programs.JVM)
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	far := regexp.MustCompile(`\[\d+\] has \d+ threads map\[.*:\d.*\] and has used \d`)
+	// On a busy machine java may not even run so soon: then a little longer.
+	var err error
+	for within := 300 * time.Millisecond; within < 10*time.Minute; within *= 2 {
+		last := err
+		if err = startWithin(t, within); err == nil {
+			t.Fatalf("it has started in %v; before that: %v", within, last)
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if far.MatchString(err.Error()) {
+			return
+		}
+	}
+	t.Error(err)
+}
+
+// startWithin starts a JVM, and ends it, if that takes no longer.
+func startWithin(t *testing.T, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	p, err := programs.JVM.Start(ctx)
-	if err == nil {
-		p.Close()
-		t.Fatal("3,000 threads were there in 300 ms")
+	if err != nil {
+		return err
 	}
-	if !errors.Is(err, context.DeadlineExceeded) || !regexp.MustCompile(`\[\d+\] has \d+ threads map\[.*:\d.*\] and has used \d`).MatchString(err.Error()) {
-		t.Error(err)
-	}
+	return p.Close()
 }
 
 // killOne kills a process of a program.

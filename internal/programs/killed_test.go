@@ -48,7 +48,8 @@ func TestKilled(t *testing.T) {
 		}
 		return left
 	}
-	for end := time.Now().Add(time.Minute); len(left()) > 0; time.Sleep(5 * time.Millisecond) {
+	// Longer than the supervisor takes at most: two minutes for the shell, one for others.
+	for end := time.Now().Add(5 * time.Minute); len(left()) > 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("left behind: %q", left())
 		}

@@ -61,8 +61,8 @@ type user struct{ UID, GID uint32 }
 // How long a program has to end when it is asked to, and all that it started
 // when they are killed.
 const (
-	farewell = 30 * time.Second
-	burying  = 20 * time.Second
+	farewell = 2 * time.Minute // the JVM is slow to end where others are busy
+	burying  = time.Minute
 )
 
 // supervise runs the program of the order until it ends, or until nobody is at

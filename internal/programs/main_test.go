@@ -122,6 +122,16 @@ func (s *sessions) living() (living []*attacher.Session) {
 	return living
 }
 
+// signals is how many have been seen so far.
+func (s *sessions) signals() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.all {
+		n += one.Report().Events.Signals
+	}
+	return n
+}
+
 // account sums up what the sessions say of themselves.
 type account struct {
 	processes, threads, signals, births, exits, execs, groupStops int

@@ -116,7 +116,7 @@ func loadPostgres(ctx context.Context, p *Program, d time.Duration) (Load, error
 	}
 	done, rate := pgbenchDone.FindStringSubmatch(out), pgbenchRate.FindStringSubmatch(out)
 	if done != nil && done[1] == "0" {
-		return Load{}, nil // it has no rate then
+		return Load{Elapsed: d}, nil // it has no rate then
 	}
 	if done == nil || rate == nil {
 		return Load{}, fmt.Errorf("pgbench says %q", out)

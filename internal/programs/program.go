@@ -196,24 +196,37 @@ func (l Load) Rate() float64 {
 	return float64(l.Done) / l.Elapsed.Seconds()
 }
 
-// ErrIdle says that a load has come to nothing: the machine had no time for it, or
-// the program has none.
+// ErrIdle says that loads have come to nothing for minutes: the program is dead, or
+// hangs.
 var ErrIdle = errors.New("it did nothing")
 
+// loading is how long a load may take beyond its own time.
+const loading = 5 * time.Minute
+
 // Load puts the program under load for d, or a little more, up to the next
-// second. An error is one of the load generator's: a request that failed, a
-// connection that was lost; or [ErrIdle].
+// second; and for longer, up to five minutes, where nothing is done in that time,
+// as a busy machine may have none for it. An error is one of the load generator's:
+// a request that failed, a connection that was lost; or [ErrIdle].
 func (p *Program) Load(ctx context.Context, d time.Duration) (Load, error) {
-	ctx, cancel := context.WithTimeout(ctx, d+5*time.Minute)
+	end := time.Now().Add(d + loading)
+	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	l, err := p.Kind.load(ctx, p, d)
-	if err == nil && l.Done == 0 {
-		err = ErrIdle
+	var idle time.Duration
+	for {
+		l, err := p.Kind.load(ctx, p, d)
+		l.Elapsed += idle
+		if err == nil && l.Done == 0 {
+			idle = l.Elapsed
+			if d *= 2; d < time.Until(end) {
+				continue
+			}
+			err = ErrIdle
+		}
+		if err != nil {
+			return l, fmt.Errorf("load on %s: %w", p.Kind, err)
+		}
+		return l, nil
 	}
-	if err != nil {
-		return l, fmt.Errorf("load on %s: %w", p.Kind, err)
-	}
-	return l, nil
 }
 
 // Check reads the log that the program has written since it was ready, and

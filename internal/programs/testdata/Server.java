@@ -80,7 +80,7 @@ public class Server {
             Exchanger<Long> exchanger = new Exchanger<>();
             threads(2, "exchange", () -> {
                 long mine = Thread.currentThread().getId();
-                if (exchanger.exchange(mine, 20, TimeUnit.SECONDS) == mine) {
+                if (exchanger.exchange(mine, 5, TimeUnit.MINUTES) == mine) {
                     wrong("exchange with itself");
                 }
                 Thread.sleep(200);
