@@ -26,6 +26,7 @@ func TestAttachIsUnnoticed(t *testing.T) {
 				spec = target.Spec{} // and the runtime's own
 			}
 			p := start(t, spec)
+			before := lookAt(t, p.PID()).tids
 			s := attach(t, p.PID(), nil)
 			deadline := time.Now().Add(time.Second)
 			for first := true; first || time.Now().Before(deadline); first = false {
@@ -33,8 +34,8 @@ func TestAttachIsUnnoticed(t *testing.T) {
 				if l.states['t']+l.states['T'] != 0 {
 					t.Fatalf("stopped threads: %v", l.states)
 				}
-				if n := l.tracers[0]; n != 0 {
-					t.Fatalf("%d of %d threads have no tracer", n, l.threads)
+				if loose := l.looseOf(before); len(loose) != 0 {
+					t.Fatalf("%d of %d threads have no tracer: %v", len(loose), l.threads, loose)
 				}
 			}
 			r := detach(t, s)

@@ -58,8 +58,26 @@ func (w *deadWatch) look(t testing.TB, pid int) {
 }
 
 // tracedBy is the age by which a thread that lives on is traced, where threads are born
-// all the time. Instrumented for races it is not held to that: see there.
-var tracedBy = 250 * time.Millisecond
+// all the time. Only a campaign is strict: on a busy machine the tracer may be without
+// CPU for a while, and who is never found is untraced at any age. Instrumented for races
+// it is not held to that: see there.
+var tracedBy = time.Duration(size(3_000, 250)) * time.Millisecond
+
+// checkedBirths waits for n births that were looked at, and has f look on meanwhile.
+// Births that were looked at too late don't count; on a busy machine many are.
+func checkedBirths(t testing.TB, p *target.Target, n int64, f func()) target.Account {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		f()
+		a := account(t, p)
+		if a.Births.Checked >= n {
+			return a
+		}
+		if time.Since(begin) > time.Duration(size(5, 10))*time.Minute {
+			t.Fatalf("births are slow: %+v", a.Births)
+		}
+	}
+}
 
 // Threads that are born all the time and live a while are all attached to by
 // the age of tracedBy, beside creators of threads that end at once; nobody is
@@ -68,28 +86,23 @@ func TestBirths(t *testing.T) {
 	for _, follow := range following {
 		t.Run(follow.String(), func(t *testing.T) {
 			p := start(t, target.Spec{Epoll: 100, Sem: 20, Churn: 4, Births: target.Births{
-				Rate: 300, Life: tracedBy + 550*time.Millisecond, Check: tracedBy}})
+				Rate: size(100, 300), Life: tracedBy + 550*time.Millisecond, Check: tracedBy}})
 			s := attach(t, p.PID(), &attacher.Options{Follow: follow})
 			if err := p.Reset(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			var dead deadWatch
-			var a target.Account
-			for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-				dead.look(t, p.PID())
-				if a = account(t, p); a.Births.Checked >= int64(size(600, 30_000)) {
-					break
-				}
-				if time.Since(begin) > time.Duration(size(30, 600))*time.Second {
-					t.Fatalf("births are slow: %+v", a.Births)
-				}
-			}
+			a := checkedBirths(t, p, int64(size(100, 30_000)), func() { dead.look(t, p.PID()) })
 			t.Logf("%+v, churn %d; some dead for %v", *a.Births, a.Born, dead.longest)
-			if a.Births.Untraced != 0 || a.Births.Skipped != 0 {
+			if a.Births.Untraced != 0 {
 				t.Errorf("untraced at the age of %v: %+v", tracedBy, *a.Births)
 			}
+			// Births that were held up make up for it, and may run out of places.
+			if campaign() && a.Births.Skipped != 0 {
+				t.Errorf("births were skipped: %+v", *a.Births)
+			}
 			// Two looks that find the same thread dead are 20 ms apart.
-			if dead.longest > time.Second {
+			if campaign() && dead.longest > time.Second {
 				t.Errorf("threads are dead for up to %v", dead.longest)
 			}
 			left := dead.since
@@ -132,15 +145,15 @@ func endsByItself(t testing.TB, p *target.Target, s *attacher.Session) {
 func TestBirthsAccount(t *testing.T) {
 	for _, follow := range following {
 		t.Run(follow.String(), func(t *testing.T) {
+			const rate = 100
+			begin := time.Now()
 			p := start(t, target.Spec{Epoll: 50, Births: target.Births{
-				Rate: 100, Life: 300 * time.Millisecond, Check: 250 * time.Millisecond}})
-			first := account(t, p).Births
+				Rate: rate, Life: tracedBy + 550*time.Millisecond, Check: tracedBy}})
 			s := attach(t, p.PID(), &attacher.Options{Follow: follow})
 			before := account(t, p).Births
 			start := s.Report().Threads
 			there := start.Attached - start.Born
-			eventually(t, "some births", func() bool { return account(t, p).Births.Checked >= before.Checked+100 })
-			after := account(t, p).Births
+			after := checkedBirths(t, p, before.Checked+100, func() {}).Births
 			endsByItself(t, p, s)
 			r := detach(t, s)
 			got := r.Threads
@@ -157,8 +170,9 @@ func TestBirthsAccount(t *testing.T) {
 			if r.Events.Births < least || after.Untraced != before.Untraced {
 				t.Errorf("%d births reported, at least %d were traced: %+v", r.Events.Births, least, *after)
 			}
-			if most := int(after.Born-first.Born) + 100; r.Events.Births > most {
-				t.Errorf("%d births reported of %d", r.Events.Births, most)
+			// Births that were held up make up for it, but are no more in all.
+			if most := int(time.Since(begin).Seconds()*rate) + 100; r.Events.Births > most {
+				t.Errorf("%d births reported of at most %d", r.Events.Births, most)
 			}
 		})
 	}

@@ -168,6 +168,7 @@ func alone(t testing.TB, s *attacher.Session, p *target.Target) {
 func TestExecFails(t *testing.T) {
 	for _, follow := range following {
 		p := start(t, target.Spec{Epoll: 50, Futex: 50, Signals: map[int]target.Disposition{sigUSR1: target.SigHandle}})
+		before := lookAt(t, p.PID()).tids
 		s := attach(t, p.PID(), &attacher.Options{Follow: follow})
 		for _, tid := range []int{p.PID(), oneOf(t, p, target.KindFutex, 7)} {
 			err := execIn(t.Context(), p, target.Exec{TID: tid, Argv: []string{"/nonexistent"}})
@@ -175,8 +176,9 @@ func TestExecFails(t *testing.T) {
 				t.Errorf("exec: %v", err)
 			}
 		}
-		if l := lookAt(t, p.PID()); l.tracers[0] != 0 {
-			t.Errorf("%d of %d threads have no tracer", l.tracers[0], l.threads)
+		l := lookAt(t, p.PID())
+		if loose := l.looseOf(before); len(loose) != 0 {
+			t.Errorf("%d of %d threads have no tracer: %v", len(loose), l.threads, loose)
 		}
 		undisturbed(t, p)
 		if err := p.Send(t.Context(), target.Send{Signal: sigUSR1, Kind: target.KindFutex}); err != nil {

@@ -6,4 +6,4 @@ import "time"
 
 // Everything takes several times as long, and who is late by a look or two is no bug.
 // Who is never found still is.
-func init() { tracedBy = 2 * time.Second }
+func init() { tracedBy = time.Duration(size(5_000, 2_000)) * time.Millisecond }

@@ -151,6 +151,7 @@ type look struct {
 	states  map[byte]int
 	tracers map[int]int // threads by TracerPid
 	tids    []int
+	loose   []int // without a tracer
 }
 
 func (l look) traced() int { return l.threads - l.tracers[0] }
@@ -178,8 +179,17 @@ func lookAt(t testing.TB, pid int) look {
 		l.threads++
 		l.states[st.State]++
 		l.tracers[st.TracerPid]++
+		if st.TracerPid == 0 {
+			l.loose = append(l.loose, tid)
+		}
 	}
 	return l
+}
+
+// looseOf are those of old that have no tracer. On a busy machine Go's runtime may
+// have started a thread since, which nobody traces yet.
+func (l look) looseOf(old []int) []int {
+	return slices.DeleteFunc(l.loose, func(tid int) bool { return !slices.Contains(old, tid) })
 }
 
 // free checks that nobody is traced or stopped.

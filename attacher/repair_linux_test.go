@@ -150,20 +150,37 @@ func TestTimeoutDoesNotStarve(t *testing.T) {
 	for _, name := range all {
 		known[name] = true
 	}
-	s := attach(t, p.PID(), &attacher.Options{Settle: -1})
-	calls := make(map[string]target.TimedCall)
 	for _, name := range names {
 		if !known[name] {
 			t.Fatalf("no call %q in %v", name, all)
 		}
-		if calls[name], err = p.StartCall(t.Context(), name, 2*time.Second); err != nil {
+	}
+	// On a busy machine a time-out may be over before the first signal comes.
+	timeout := 2 * time.Second
+	for ; timeout <= time.Minute && !interrupted(t, p, names, timeout); timeout *= 4 {
+		t.Logf("no call was extended in %v", timeout)
+	}
+	if timeout > time.Minute {
+		t.Error("no call was ever extended")
+	}
+}
+
+// interrupted interrupts calls with a time-out again and again, until they have ended.
+// It tells whether the time-out of any began anew.
+func interrupted(t *testing.T, p *target.Target, names []string, timeout time.Duration) bool {
+	s := attach(t, p.PID(), &attacher.Options{Settle: -1})
+	calls := make(map[string]target.TimedCall)
+	for _, name := range names {
+		c, err := p.StartCall(t.Context(), name, timeout)
+		if err != nil {
 			t.Fatal(err)
 		}
+		calls[name] = c
 	}
 	eventually(t, "all are traced", func() bool { return lookAt(t, p.PID()).tracers[0] == 0 })
 	results := make(map[string]target.CallResult)
 	begin := time.Now()
-	for len(results) < len(names) && time.Since(begin) < time.Minute {
+	for len(results) < len(names) && time.Since(begin) < timeout+2*time.Minute {
 		time.Sleep(200 * time.Millisecond)
 		for name, c := range calls {
 			if _, done := results[name]; done {
@@ -195,7 +212,9 @@ func TestTimeoutDoesNotStarve(t *testing.T) {
 			t.Logf("%s returned %s after %v", name, r.Result(), time.Duration(r.ElapsedNS))
 		}
 	}
-	if r := detach(t, s); r.Repair.Extended == 0 || r.Repair.Left != 0 {
+	r := detach(t, s)
+	if r.Repair.Left != 0 {
 		t.Errorf("repair: %+v", r.Repair)
 	}
+	return r.Repair.Extended > 0
 }

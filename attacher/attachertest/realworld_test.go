@@ -39,7 +39,7 @@ type realWorld struct {
 }
 
 func newRealWorld(t *testing.T, names []string) *realWorld {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	spec := target.Spec{Parent: target.ParentWatch}
 	kinds := map[byte]string{'l': target.KindLeader, 'f': target.KindFutex, 'e': target.KindEpoll,
 		'n': target.KindSleep, 's': target.KindSpin, 'r': target.KindRecv, 'c': target.KindChurn}
@@ -91,7 +91,7 @@ func newRealWorld(t *testing.T, names []string) *realWorld {
 
 func (w *realWorld) kernel() attacher.Kernel   { return attacher.Linux }
 func (w *realWorld) process() attacher.Process { return w.p }
-func (w *realWorld) patience() time.Duration   { return 10 * time.Second }
+func (w *realWorld) patience() time.Duration   { return 2 * time.Minute } // only who hangs takes longer
 
 func (w *realWorld) thread(name string) int {
 	if tid, ok := w.names[name]; ok {

@@ -94,7 +94,7 @@ func (s *scene) line(line string) error {
 	}
 	patience := s.w.patience()
 	if f[0] == "begun" {
-		patience = 10 * time.Second // for the goroutine
+		patience = time.Minute // for the goroutine
 	}
 	end := time.Now().Add(patience)
 	for wait := 50 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {

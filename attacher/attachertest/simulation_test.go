@@ -75,7 +75,7 @@ func runShard(t *testing.T, first uint64, n int) {
 	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestSimulation$", "-test.v", "-test.timeout=0",
 		"-seed="+strconv.FormatUint(first, 10), "-seeds="+strconv.Itoa(n))
 	cmd.Env = append(os.Environ(), inShard+"=1", "GOMAXPROCS=1")
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = time.Minute
 	begin := time.Now()
 	out, err := cmd.CombinedOutput()
 	if err != nil {

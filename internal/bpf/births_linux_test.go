@@ -196,7 +196,8 @@ func TestBirthsOverflow(t *testing.T) {
 			lost += h.Lost
 			return slices.Contains(tids(h.Ripe), last)
 		})
-		if after := born(); int64(total) < 80_000 || int64(total) > after-before+1_000 || stalled != (lost > 0) {
+		// On a busy machine a reader that nobody stalls may fall behind, too.
+		if after := born(); int64(total) < 80_000 || int64(total) > after-before+1_000 || stalled && lost == 0 {
 			t.Errorf("stalled %v: %d of %d births are accounted for, %d of them lost", stalled, total, after-before, lost)
 		}
 		b.Close()

@@ -22,7 +22,7 @@ const (
 	leaving = time.Minute
 	// burying is how long a process that has ended takes to be reaped. A
 	// tracer that does not let go of a thread of it holds that up for ever.
-	burying = 10 * time.Second
+	burying = time.Minute
 )
 
 // Close ends the target and returns its last account. It closes the target's

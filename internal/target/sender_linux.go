@@ -73,7 +73,7 @@ func (in *inner) order(f Flood) error {
 		f.Signal = HotSignal
 	}
 	if f.Drain == 0 {
-		f.Drain = 10 * time.Second
+		f.Drain = time.Minute
 	}
 	s.tids = make([]int, n)
 	for i := range s.tids {

@@ -66,7 +66,7 @@ type Flood struct {
 	Window  int           `json:"window,omitempty"`   // at most so many under way to one receiver; 0: as many as the kernel queues
 	Signal  int           `json:"signal,omitempty"`   // 0: HotSignal
 	Restart bool          `json:"restart,omitempty"`  // handler with SA_RESTART
-	Drain   time.Duration `json:"drain_ns,omitempty"` // how long to wait for progress of the last ones; 0: 10 s
+	Drain   time.Duration `json:"drain_ns,omitempty"` // how long to wait for progress of the last ones; 0: a minute
 }
 
 // A FloodResult is what became of a flood.
