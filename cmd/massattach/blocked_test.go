@@ -102,6 +102,7 @@ func blockBar(t *testing.T, early bool) {
 	p.Stderr = slave
 	code := exitComplete
 	if p.start(); early {
+		p.enters(phaseAttach)
 		time.Sleep(barAfter + 2*barEvery)
 		code = exitPartial
 	} else {

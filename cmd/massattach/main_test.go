@@ -35,31 +35,33 @@ func TestMain(m *testing.M) {
 	target.Main()
 	programs.Main()
 	testscript.Main(leakCheck{m}, map[string]func(){
-		"massattach": main,
+		"massattach": patiently(time.Minute, main),
 		// The same on a kernel that takes its time with each SEIZE.
-		"massattach-slow": func() {
+		"massattach-slow": patiently(time.Minute, func() {
 			t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, kernel: slowKernel{attacher.Linux}}
 			os.Exit(t.run(context.Background(), os.Args[1:]))
-		},
+		}),
 		// With the Ps that it is given.
-		"massattach-plain": func() {
+		"massattach-plain": patiently(time.Minute, func() {
 			os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-		},
+		}),
+		// With the patience that a watchdog has.
+		"massattach-watched": patiently(watchdog.Patience, main),
 		// One that panics when it has seized somebody.
-		"massattach-panic": func() {
+		"massattach-panic": patiently(time.Minute, func() {
 			t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, kernel: panickingKernel{attacher.Linux}}
 			os.Exit(t.run(context.Background(), os.Args[1:]))
-		},
+		}),
 		// One that can't start its watchdog.
-		"massattach-unwatched": func() {
+		"massattach-unwatched": patiently(time.Minute, func() {
 			t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, program: "/nonexistent"}
 			os.Exit(t.run(context.Background(), os.Args[1:]))
-		},
+		}),
 		// One that does not let go of whom it has stopped.
-		"massattach-stuck": func() {
+		"massattach-stuck": patiently(watchdog.Patience, func() {
 			t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, kernel: stuckKernel{attacher.Linux}}
 			os.Exit(t.run(context.Background(), os.Args[1:]))
-		},
+		}),
 		doctor.ProbeName: doctor.Probe,
 		"debugger":       debugger,
 		"job":            job,
@@ -68,6 +70,15 @@ func TestMain(m *testing.M) {
 		"sealed":         sealed,
 		"uring":          uring,
 	})
+}
+
+// patiently has the command wait for a machine that is busy with others: it for its attach,
+// and its watchdog for it.
+func patiently(dog time.Duration, command func()) func() {
+	return func() {
+		usualDeadline, dogPatience = patience, dog
+		command()
+	}
 }
 
 // leakCheck fails when the tests leave a process behind.
@@ -141,7 +152,7 @@ func (k slowKernel) Tracer() (attacher.Tracer, error) {
 type slowTracer struct{ attacher.Tracer }
 
 func (t slowTracer) Seize(tid, options int) error {
-	time.Sleep(10 * time.Millisecond)
+	time.Sleep(30 * time.Millisecond)
 	return t.Tracer.Seize(tid, options)
 }
 
@@ -201,8 +212,6 @@ func TestScripts(t *testing.T) {
 		Setup:               setup,
 		Cmds:                commands,
 		Condition:           condition,
-		// Of all scripts, beside which other tests run.
-		Deadline: time.Now().Add(8 * time.Minute),
 	})
 }
 

@@ -152,7 +152,7 @@ func TestServeKill(t *testing.T) {
 // One that does not let go of whom it has stopped is ended by its watchdog.
 func TestServeStuck(t *testing.T) {
 	tg := startTarget(t, target.Mix(100))
-	d := serving(prepareServe(t, "massattach-stuck", "--deadline", "1s", "--arrest", "interrupt", strconv.Itoa(tg.PID())))
+	d := serving(prepareServe(t, "massattach-stuck", "--every", "100ms", "--deadline", "1s", "--arrest", "interrupt", strconv.Itoa(tg.PID())))
 	eventually(t, "it is ended", d.hasEnded)
 	if status, ok := d.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
 		t.Errorf("%v", d.ProcessState)

@@ -100,7 +100,7 @@ func (s *stage) arrest(ctx context.Context, r *report.Trial, next string, style 
 		if err != nil {
 			return nil, err
 		}
-		h, err := st.Arrest(ctx, stopper.Request{Style: style, Within: defaultDeadline, Partial: true})
+		h, err := st.Arrest(ctx, stopper.Request{Style: style, Within: usualDeadline, Partial: true})
 		if err != nil {
 			return nil, err
 		}
@@ -171,8 +171,8 @@ const (
 	// settle is how long a pause may still last that began with the end of a
 	// treatment: it is noticed when it is over.
 	settle = 50 * time.Millisecond
-	// delivery is how long a signal may be under way.
-	delivery = 5 * time.Second
+	// delivery is how long a signal may be under way, on a machine that is busy.
+	delivery = time.Minute
 )
 
 // try treats the target, and asks it what it noticed.
@@ -218,7 +218,7 @@ const (
 	loadSteps  = 100
 	loadBirths = 25
 	// birthWait is how long births may take to be heard of in the end.
-	birthWait = 5 * time.Second
+	birthWait = time.Minute
 )
 
 // load is what happens to the target in each trial, for as long as --for says.
@@ -277,8 +277,9 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// unwilling is how long look waits for threads that don't stop.
-const unwilling = time.Second
+// unwilling is how long look waits for threads that don't stop: on a machine that is busy
+// one may be long without a CPU to stop on.
+const unwilling = time.Minute
 
 // look reads the state of each thread once, or until it has stopped, and counts
 // those in a stop.

@@ -40,6 +40,10 @@ type visit struct {
 // defaultDeadline bounds an attach and an arrest.
 const defaultDeadline = 10 * time.Second
 
+// usualDeadline is what it is when nobody has said it: tests, whose machine may be busy with
+// others, have it longer than it says.
+var usualDeadline = defaultDeadline
+
 func newVisit(t *tool) visit {
 	return visit{
 		tool:     t,
@@ -88,6 +92,9 @@ func (v *visit) begin(cmd *cobra.Command, args []string) (context.Context, []int
 	}
 	all = unique(all)
 	v.bounded = cmd.Flags().Changed("for")
+	if !cmd.Flags().Changed("deadline") {
+		v.deadline.Duration = usualDeadline
+	}
 	v.several = len(all) > 1
 	at, err := v.measures.begin(all)
 	if err != nil {

@@ -14,10 +14,10 @@ import (
 )
 
 // Start starts the watchdog of this process: program, or this one when it is "". It
-// may run on cpus, see package affinity. If it ends before it is ended, lost hears
-// how, on another goroutine.
-func Start(program, cpus string, lost func(error)) (*Guard, error) {
-	cmd, pipe, err := launch(program, cpus)
+// may run on cpus, see package affinity, and has that patience: Patience, but in tests.
+// If it ends before it is ended, lost hears how, on another goroutine.
+func Start(program, cpus string, patience time.Duration, lost func(error)) (*Guard, error) {
+	cmd, pipe, err := launch(program, cpus, patience)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func Start(program, cpus string, lost func(error)) (*Guard, error) {
 // The thread that happens to start it is a parent then, and no tracer will be
 // made of it: attacher.ErrUnfit. So it doesn't end before the process does, which
 // Pdeathsig relies on.
-func launch(program, cpus string) (*exec.Cmd, io.Writer, error) {
+func launch(program, cpus string, patience time.Duration) (*exec.Cmd, io.Writer, error) {
 	self, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
 		return nil, nil, os.NewSyscallError("pidfd_open", err)
@@ -62,7 +62,7 @@ func launch(program, cpus string) (*exec.Cmd, io.Writer, error) {
 	}
 	cmd := &exec.Cmd{
 		Path:       program,
-		Args:       []string{Name, cpus},
+		Args:       []string{Name, cpus, patience.String()},
 		Dir:        "/",
 		Env:        append(os.Environ(), "GOMAXPROCS=1", "GOGC=off"),
 		ExtraFiles: []*os.File{process, stat}, // processFD, statFD

@@ -40,6 +40,12 @@ func watch() {
 		// CPU must not keep this as well.
 		affinity.Set(os.Args[1])
 	}
+	patience := Patience
+	if len(os.Args) > 2 {
+		if d, err := time.ParseDuration(os.Args[2]); err == nil {
+			patience = d
+		}
+	}
 	ends := []unix.PollFd{
 		{Fd: pipeFD, Events: unix.POLLIN}, // POLLHUP is always asked for
 		{Fd: processFD, Events: unix.POLLIN},
@@ -52,7 +58,7 @@ func watch() {
 			wait = closely
 		}
 		if !bound.IsZero() {
-			wait = min(wait, max(0, time.Until(bound.Add(Patience)))+time.Millisecond)
+			wait = min(wait, max(0, time.Until(bound.Add(patience)))+time.Millisecond)
 		}
 		switch _, err := unix.Poll(ends, int(wait.Milliseconds())); {
 		case err == unix.EINTR:
@@ -62,7 +68,7 @@ func watch() {
 		case ends[0].Revents != 0 && !hear(&bound):
 			return
 		}
-		if !bound.IsZero() && time.Since(bound) > Patience {
+		if !bound.IsZero() && time.Since(bound) > patience {
 			_ = unix.PidfdSendSignal(processFD, unix.SIGKILL, nil, 0)
 		}
 		switch state, err := stateOf(statFD); {
@@ -72,7 +78,7 @@ func watch() {
 			stopped = time.Time{}
 		case stopped.IsZero():
 			stopped = time.Now()
-		case time.Since(stopped) > Patience:
+		case time.Since(stopped) > patience:
 			_ = unix.PidfdSendSignal(processFD, unix.SIGKILL, nil, 0)
 		}
 	}
