@@ -95,14 +95,24 @@ func TestVforkParent(t *testing.T) {
 	v, err := s.target.StartVfork(t.Context())
 	must(t, err)
 	s.eventually("it is traced", func() bool { return s.states()[v.TID].TracerPid != 0 })
-	begin := time.Now()
-	_, err = s.stopper.Arrest(t.Context(), stopper.Request{Within: 3 * time.Second})
-	if took := time.Since(begin); took < 3*time.Second {
-		t.Errorf("it has given up after %v", took)
-	}
 	var partial *stopper.PartialError
-	if !errors.As(err, &partial) || len(partial.Missing) != 1 {
-		t.Fatalf("%v", err)
+	// Where the machine is busy the others may need longer.
+	for within := 3 * time.Second; ; within *= 2 {
+		begin := time.Now()
+		_, err = s.stopper.Arrest(t.Context(), stopper.Request{Within: within})
+		if took := time.Since(begin); took < within {
+			t.Errorf("it has given up after %v of %v", took, within)
+		}
+		if !errors.As(err, &partial) {
+			t.Fatalf("%v", err)
+		}
+		if len(partial.Missing) == 1 {
+			break
+		}
+		if within > 20*time.Second || len(partial.Missing) == 0 {
+			t.Fatalf("%v", err)
+		}
+		t.Logf("%d are missing after %v", len(partial.Missing), within)
 	}
 	if m := partial.Missing[0]; m.TID != v.TID || m.State != 'D' || m.Reason != stopper.Vfork {
 		t.Errorf("missing is %v", m)
@@ -113,7 +123,14 @@ func TestVforkParent(t *testing.T) {
 	if _, stopped := s.inStop(); stopped != 0 {
 		t.Errorf("%d are stopped after a deadline", stopped)
 	}
-	h := s.arrest(stopper.Request{Within: 2 * time.Second, Partial: true})
+	within := 2 * time.Second
+	h := s.arrest(stopper.Request{Within: within, Partial: true})
+	for len(h.Missing()) > 1 && within < 30*time.Second {
+		t.Logf("%d are missing after %v", len(h.Missing()), within)
+		s.resume(h)
+		within *= 2
+		h = s.arrest(stopper.Request{Within: within, Partial: true})
+	}
 	all, stopped := s.inStop()
 	if stopped != all-1 || len(h.Missing()) != 1 {
 		t.Errorf("%d of %d are stopped, %v missing", stopped, all, h.Missing())

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 
 // leftBehind looks for goroutines that outlived the tests.
 func leftBehind() error {
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		stacks := make([]byte, 1<<20)
 		stacks = stacks[:runtime.Stack(stacks, true)]
 		if !strings.Contains(string(stacks), "attacher.(*") && !strings.Contains(string(stacks), "stopper.(*") {
@@ -277,7 +277,7 @@ func (s *scene) kill(sig syscall.Signal) {
 // eventually waits for a condition that must come to hold.
 func (s *scene) eventually(what string, ok func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.t.Fatalf("never: %s", what)
 		}

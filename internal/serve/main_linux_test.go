@@ -22,6 +22,7 @@ import (
 func TestMain(m *testing.M) {
 	target.Main()
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	leastStanding = patience
 	os.Exit(m.Run())
 }
 
@@ -61,7 +62,7 @@ func styles() []stopper.Style {
 
 // quick is a target that is probed often.
 func quick(t Target) Target {
-	t.Every, t.Deadline = 100*time.Millisecond, 5*time.Second
+	t.Every, t.Deadline = 100*time.Millisecond, patience
 	return t
 }
 

@@ -278,7 +278,7 @@ func sendEach(t *testing.T, p *target.Target, tid int, handled []int) (n int64) 
 			continue
 		}
 		n++
-		for end := time.Now().Add(5 * time.Second); runs() == before; time.Sleep(50 * time.Microsecond) {
+		for end := time.Now().Add(time.Minute); runs() == before; time.Sleep(50 * time.Microsecond) {
 			if time.Now().After(end) {
 				t.Errorf("signal %d to thread %d is lost", sig, tid)
 				return n

@@ -71,7 +71,7 @@ func arrestOne(tid int) error {
 	if err := m.Arm([]int{tid}); err != nil {
 		return err
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		ws, err := sys.Reap(tid)
 		if err != nil {
 			return err
