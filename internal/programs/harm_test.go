@@ -30,11 +30,7 @@ func TestHarm(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() {
-				// One that is told to end while it recovers may miss it, and hang
-				// until it is killed: not so if it is to end at once.
-				if pids, err := p.PIDs(); k == programs.Postgres && err == nil && len(pids) > 0 {
-					_ = syscall.Kill(pids[0], syscall.SIGQUIT)
-				}
+				putDown(p)
 				p.Close() // it has not ended well
 			}()
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -59,6 +55,22 @@ func TestHarm(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// putDown ends what was harmed, which may not heed what Close tells it: PostgreSQL misses
+// it while it recovers, and would hang for as long as Close has patience. It cleans up when
+// it is to end at once.
+func putDown(p *programs.Program) {
+	pids, err := p.PIDs()
+	if p.Kind == programs.Postgres && err == nil && len(pids) > 0 {
+		_ = syscall.Kill(pids[0], syscall.SIGQUIT)
+		for end := time.Now().Add(10 * time.Second); len(pids) > 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			pids, _ = p.PIDs()
+		}
+	}
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
 
