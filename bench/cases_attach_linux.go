@@ -18,8 +18,7 @@ const breath = 5 * time.Millisecond
 // attachCases are about attaching and letting go, within this process.
 var attachCases = []kase{{
 	BenchCase: report.BenchCase{Name: "scan", Kind: report.InProcess, Figure: report.FigureSeconds,
-		About: "list all threads; raw: getdents64 in a loop",
-		Why:   "massattach opens the process first, as it always has to"},
+		About: "list all threads; raw: getdents64 in a loop"},
 	sizes: allSizes, spec: mix,
 	subjects: func(s *stage) ([]subject, error) {
 		var room []int

@@ -16,7 +16,7 @@ import (
 var heldCases = []kase{{
 	BenchCase: report.BenchCase{Name: "signals", Kind: report.InProcess, Figure: report.FigureRate, More: true,
 		About: "real-time signals a second to 64 threads beside the others; raw: one thread that waits for any and continues it",
-		Why:   "massattach looks whether a signal has interrupted a call that it would have end with EINTR, and that it is not one of its own"},
+		Why:   "massattach looks at each stop whether it has interrupted a call"},
 	sizes: someSizes,
 	spec:  func(n int) target.Spec { return target.Spec{Futex: n, Recv: 64, Orphan: true} },
 	subjects: func(s *stage) ([]subject, error) {

@@ -214,6 +214,29 @@ func TestRunLate(t *testing.T) {
 	}
 }
 
+// A difference of pauses is one of the machine when it is within its own; a ratio of
+// others when it is one of the same to the same.
+func TestHides(t *testing.T) {
+	n := report.Noise{Low: 0.9, Median: 1, High: 1.1, PauseSeconds: 0.2e-3, PauseMaxSeconds: 1.2e-3}
+	cell := func(figure string, v float64) report.Cell { return report.Cell{Figure: figure, Median: v} }
+	for _, c := range []struct {
+		figure     string
+		one, other float64
+		i          interval
+		want       bool
+	}{
+		{report.FigurePause, 0.9e-3, 0.1e-3, interval{9, 8, 10}, true},
+		{report.FigurePause, 2.6e-3, 0.1e-3, interval{26, 6, 60}, false},
+		{report.FigurePause, 2.6e-3, 0.1e-3, interval{26, 0.9, 60}, true},
+		{report.FigureSeconds, 1.05, 1, interval{1.05, 1.02, 1.08}, true},
+		{report.FigureSeconds, 0.4e-3, 0.1e-3, interval{4, 3, 5}, false},
+	} {
+		if got := hides(n, c.i, cell(c.figure, c.one), cell(c.figure, c.other)); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
 // A process that takes too long is a time-out, one that fails a refusal with its last
 // words.
 func TestOutcomes(t *testing.T) {

@@ -183,9 +183,10 @@ func loses(b *report.Bench) string {
 	var s strings.Builder
 	for _, c := range b.Cases {
 		for _, r := range b.Ratios {
-			ours := r.To == report.SubjectRaw || strings.HasPrefix(r.To, report.SubjectOurs)
-			untouched := r.To == report.SubjectUntouched && r.Figure != report.FigurePause
-			if r.Case != c.Name || r.N != b.Shown(c.Name) || ours || untouched || r.None {
+			// Untouched nothing is done: only its pauses can be compared.
+			noPeer := r.To == report.SubjectRaw || strings.HasPrefix(r.To, report.SubjectOurs) ||
+				r.To == report.SubjectUntouched && r.Figure != report.FigurePause
+			if r.Case != c.Name || r.N != b.Shown(c.Name) || r.None || noPeer {
 				continue
 			}
 			if more := c.More && r.Figure == c.Figure; more && r.High < 1 || !more && r.Low > 1 {

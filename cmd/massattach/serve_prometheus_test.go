@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -20,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"massattach/internal/programs"
 	"massattach/internal/target"
 )
 
@@ -124,56 +123,47 @@ func startPrometheus(t *testing.T, path, scrapes string, native bool) *promServe
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range 100 {
-		// A port that is free, none of those that the system gives to who asks for any:
-		// it is to be free still when Prometheus comes to it.
-		address := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000))
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		l.Close()
-		cmd := exec.Command(path, "--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address)
-		if native {
-			cmd.Args = append(cmd.Args, "--enable-feature=native-histograms")
-		}
-		var said output
-		cmd.Stderr = &said
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			_ = cmd.Wait()
-		}()
-		t.Cleanup(func() {
-			_ = cmd.Process.Signal(syscall.SIGTERM)
-			late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
-			defer late.Stop()
-			<-ended
-			if t.Failed() {
-				t.Log(said.String())
-			}
-		})
-		p := &promServer{t, "http://" + address}
-		eventually(t, "Prometheus is ready", func() bool {
-			if isClosed(ended) {
-				return true
-			}
-			answer, err := http.Get(p.base + "/-/ready")
-			if err != nil {
-				return false
-			}
-			answer.Body.Close()
-			return answer.StatusCode == http.StatusOK
-		})
-		if !isClosed(ended) {
-			return p
-		}
+	port, err := programs.FreePort()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("Prometheus does not start")
-	return nil
+	address := "127.0.0.1:" + port
+	cmd := exec.Command(path, "--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address)
+	if native {
+		cmd.Args = append(cmd.Args, "--enable-feature=native-histograms")
+	}
+	var said output
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+		defer late.Stop()
+		<-ended
+		if t.Failed() {
+			t.Log(said.String())
+		}
+	})
+	p := &promServer{t, "http://" + address}
+	eventually(t, "Prometheus is ready", func() bool {
+		if isClosed(ended) {
+			t.Fatal("Prometheus has ended")
+		}
+		answer, err := http.Get(p.base + "/-/ready")
+		if err != nil {
+			return false
+		}
+		answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	})
+	return p
 }
 
 // series is how many series a query has for an answer.

@@ -274,6 +274,30 @@ func TestServeSocket(t *testing.T) {
 	}
 }
 
+// A socket that accepts no connections is refused in words.
+func TestServeDatagramSocket(t *testing.T) {
+	l, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	socket, err := l.(*net.UDPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	path, err := exec.LookPath("massattach")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" serve --web.systemd-socket --match comm=nobody`, path)
+	cmd.ExtraFiles = []*os.File{socket}
+	out, err := cmd.CombinedOutput()
+	if err == nil || cmd.ProcessState.ExitCode() != int(exitError) || !strings.Contains(string(out), "ListenStream=") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // What it says on the way is a line when something has changed.
 func TestServeSays(t *testing.T) {
 	tg := startTarget(t, target.Mix(60))

@@ -16,18 +16,22 @@ import (
 	"time"
 )
 
-// givePort gives the program a port that is free, none of those that the system
+// FreePort answers a port of 127.0.0.1 that is free, none of those that the system
 // gives to who asks for any, wrk's connections among them.
-func (p *Program) givePort() error {
+func FreePort() (string, error) {
 	for range 100 {
 		port := strconv.Itoa(20_000 + rand.IntN(10_000))
 		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err == nil {
-			p.port = port
-			return l.Close()
+			return port, l.Close()
 		}
 	}
-	return errors.New("no port is free")
+	return "", errors.New("no port is free")
+}
+
+func (p *Program) givePort() (err error) {
+	p.port, err = FreePort()
+	return err
 }
 
 func (p *Program) url() string { return "http://127.0.0.1:" + p.port + "/" }

@@ -55,16 +55,13 @@ func cpuTime(pid int) time.Duration {
 // doing says what a process is at: its name, and its threads by state.
 func doing(pid int) string {
 	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	dir := fmt.Sprintf("/proc/%d/task", pid)
-	tasks, _ := os.ReadDir(dir)
-	states := make(map[string]int)
-	for _, task := range tasks {
-		if b, err := os.ReadFile(dir + "/" + task.Name() + "/status"); err == nil {
-			state, _, _ := strings.Cut(field(b, "State:"), " ")
-			states[state]++
-		}
-	}
-	return fmt.Sprintf("%s[%d] has %d threads %v and has used %v", strings.TrimSpace(string(name)), pid, len(tasks), states, cpuTime(pid))
+	states, threads := make(map[string]int), 0
+	_ = eachThread(pid, func(_ string, status []byte) {
+		state, _, _ := strings.Cut(field(status, "State:"), " ")
+		states[state]++
+		threads++
+	})
+	return fmt.Sprintf("%s[%d] has %d threads %v and has used %v", strings.TrimSpace(string(name)), pid, threads, states, cpuTime(pid))
 }
 
 // alive tells whether pid is a process that has not ended.
@@ -105,26 +102,29 @@ func descendants(root int) (below []process, err error) {
 
 // free tells who of a process's threads is stopped or traced.
 func free(pid int) error {
+	var errs []error
+	err := eachThread(pid, func(tid string, status []byte) {
+		state, tracer := field(status, "State:"), field(status, "TracerPid:")
+		if tracer != "0" || strings.HasPrefix(state, "T") || strings.HasPrefix(state, "t") {
+			errs = append(errs, fmt.Errorf("thread %s of %s[%d]: state %s, tracer %s", tid, field(status, "Name:"), pid, state, tracer))
+		}
+	})
+	return errors.Join(append(errs, err)...)
+}
+
+// eachThread reads the status of each thread of a process; of none that has ended.
+func eachThread(pid int, f func(tid string, status []byte)) error {
 	dir := fmt.Sprintf("/proc/%d/task", pid)
 	tasks, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	var errs []error
 	for _, task := range tasks {
-		b, err := os.ReadFile(dir + "/" + task.Name() + "/status")
-		if err != nil {
-			continue // it has ended
-		}
-		state, tracer := field(b, "State:"), field(b, "TracerPid:")
-		if tracer != "0" || strings.HasPrefix(state, "T") || strings.HasPrefix(state, "t") {
-			errs = append(errs, fmt.Errorf("thread %s of %s[%d]: state %s, tracer %s", task.Name(), field(b, "Name:"), pid, state, tracer))
+		if b, err := os.ReadFile(dir + "/" + task.Name() + "/status"); err == nil {
+			f(task.Name(), b)
 		}
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // field is the value of one line of a status file.

@@ -21,6 +21,7 @@ func sendProblem(w http.ResponseWriter, status int, detail string) {
 	h.Set("Content-Type", contentProblem)
 	h.Set("Cache-Control", "no-store")
 	h.Del("Content-Encoding")
+	h.Del("Content-Length") // of what it is sent instead of
 	w.WriteHeader(status)
 	// An error says that nobody reads it.
 	_ = report.WriteJSON(w, problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail})
