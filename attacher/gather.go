@@ -31,7 +31,7 @@ func (s *Session) AreAll(ctx context.Context, held func() int) (bool, error) {
 		n, err = s.process.NumThreads() // who was born meanwhile is not held
 	}
 	if err != nil {
-		return false, s.gatherError(err)
+		return false, s.lookError("gather", err)
 	}
 	// held once more, and last: the leader's tracer may have found out by itself before
 	// we looked at the leader, and tells who holds it before the burial ends.
@@ -50,7 +50,7 @@ func (s *Session) AreAll(ctx context.Context, held func() int) (bool, error) {
 func (s *Session) Gather(ctx context.Context) (nobody bool, err error) {
 	doubts := s.ledger.pass()
 	if nobody, err = s.gather(ctx); err != nil {
-		return false, s.gatherError(err)
+		return false, s.lookError("gather", err)
 	}
 	if nobody {
 		s.converge(doubts)
@@ -65,7 +65,8 @@ func (s *Session) converge(doubts int) {
 	}
 }
 
-func (s *Session) gatherError(err error) error {
+// lookError is that of a look at all threads of the process.
+func (s *Session) lookError(op string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		s.summon()
@@ -73,13 +74,13 @@ func (s *Session) gatherError(err error) error {
 	case errors.Is(err, fs.ErrClosed):
 		err = ErrClosed // which takes away from us what we read
 	}
-	return fmt.Errorf("gather threads of %d: %w", s.pid, err)
+	return fmt.Errorf("%s threads of %d: %w", op, s.pid, err)
 }
 
 // gather reads the list, gives the keeper those whom nobody knows, and waits
 // until they are known, or gone.
 func (s *Session) gather(ctx context.Context) (nobody bool, err error) {
-	tids, err := s.Select(procfs.Selection{})
+	tids, err := s.selectNow(procfs.Selection{})
 	if err != nil {
 		return false, err
 	}

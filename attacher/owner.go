@@ -117,8 +117,16 @@ func (t *tracer) among(chosen map[int]bool) (tids []int) {
 }
 
 // Select answers the threads of the target that sel picks now, by one scan of
-// /proc; some of them may be nobody's tracees.
+// /proc; some of them may be nobody's tracees. [ErrGone]: the process has ended.
 func (s *Session) Select(sel procfs.Selection) ([]int, error) {
+	tids, err := s.selectNow(sel)
+	if err != nil {
+		return nil, s.lookError("select", err)
+	}
+	return tids, nil
+}
+
+func (s *Session) selectNow(sel procfs.Selection) ([]int, error) {
 	// Not the session's own: the keeper may be listing.
 	process, err := s.options.Proc.Open(s.pid)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"massattach/attacher"
 	"massattach/attacher/attachertest"
+	"massattach/procfs"
 	"massattach/threadset"
 )
 
@@ -119,4 +120,16 @@ func TestRaceClosed(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Who selects threads of a process that has ended hears that it has.
+func TestRaceSelectGone(t *testing.T) {
+	m := attachertest.New(100, 20)
+	s := attachFake(t, m, attacher.Options{Follow: attacher.FollowNone})
+	m.Kill(100, syscall.SIGKILL)
+	<-s.Ended()
+	if tids, err := s.Select(procfs.Selection{State: "S"}); !errors.Is(err, attacher.ErrGone) {
+		t.Errorf("%v, %v", tids, err)
+	}
+	quiet(t, m, s)
 }

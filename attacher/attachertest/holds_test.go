@@ -102,7 +102,7 @@ func (o *holder) try(r stopper.Request, bound time.Duration) {
 		}
 		return
 	default:
-		o.h.tolerate("arrest", err, context.Canceled, context.DeadlineExceeded, attacher.ErrClosed, attacher.ErrGone, errBroken, syscall.ENOENT)
+		o.h.tolerate("arrest", err, context.Canceled, context.DeadlineExceeded, attacher.ErrClosed, attacher.ErrGone, errBroken)
 		return
 	}
 	if ctx.Err() == nil && !o.h.isClosing() {
